@@ -1,0 +1,1 @@
+"""What every route shares: the session dependency, problem documents, paging, middleware."""
