@@ -1,0 +1,1 @@
+"""Projects and their members: who may see and do what."""

@@ -1,0 +1,54 @@
+"""The record of every change of a task, and the news of it."""
+
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from tailrace.accounts import service as accounts
+from tailrace.accounts.principal import Principal
+from tailrace.database import publish, utcnow
+from tailrace.tasks.access import task_to_read
+from tailrace.tasks.models import Task, TaskActivity
+from tailrace.tasks.schemas import ActivityPage, ActivityView
+
+
+def note(session: Session, principal: Principal, task: Task, field: str, *, old: str | None, new: str | None) -> None:
+    """Add an entry: the caller changed `field` of the task from `old` to `new`, now."""
+    session.add(TaskActivity(task_id=task.id, user_id=principal.user_id, field=field, old=old, new=new))
+
+
+def note_attachment(
+    session: Session, principal: Principal, task_id: int, field: str, *, old: str | None, new: str | None
+) -> None:
+    """Note that the caller added (`new`) or removed (`old`) something that another feature hangs on a task.
+
+    The transaction must hold the task already (`hold_task`).
+    """
+    task = session.get_one(Task, task_id)
+    note(session, principal, task, field, old=old, new=new)
+    touch(task)
+    session.flush()
+
+
+def touch(task: Task) -> None:
+    """Let the task be updated now, though none of its own fields changed."""
+    task.updated_at = utcnow()
+
+
+def tell(session: Session, principal: Principal, task: Task, name: str, **data: Any) -> None:
+    """Publish that something happened to the task on its project's channel."""
+    publish(session, f"project:{task.project_id}", name, {"task": task.id, "by": principal.user_id, **data})
+
+
+def list_activity(session: Session, principal: Principal, task_id: int, *, after: int, limit: int) -> ActivityPage:
+    """Return up to `limit` changes of a task with an id above `after`, oldest first; raises NotFound."""
+    task_to_read(session, principal, task_id)
+    query = select(TaskActivity).where(TaskActivity.task_id == task_id, TaskActivity.id > after)
+    rows = session.scalars(query.order_by(TaskActivity.id).limit(limit + 1)).all()
+    people = accounts.find_people(session, {row.user_id for row in rows})
+    items = [
+        ActivityView(id=row.id, user=people[row.user_id], at=row.at, field=row.field, old=row.old, new=row.new)
+        for row in rows[:limit]
+    ]
+    return ActivityPage(items=items, next=items[-1].id if len(rows) > limit else None)
