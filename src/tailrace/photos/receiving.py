@@ -1,0 +1,190 @@
+"""The moment at which stored bytes become a photo: one transaction, after they are whole and before the answer."""
+
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from tailrace.accounts.principal import Principal
+from tailrace.database import Database, utcnow
+from tailrace.errors import Conflict, TailraceError
+from tailrace.jobs import enqueue
+from tailrace.photos import jobs
+from tailrace.photos.inspection import Picture
+from tailrace.photos.keys import ORPHAN_AGE, original_key
+from tailrace.photos.models import Photo, PhotoState
+from tailrace.photos.names import clean_name
+from tailrace.photos.news import events_of, tell
+from tailrace.photos.receipts import AnsweredMeanwhile
+from tailrace.photos.schemas import PhotoStarted
+from tailrace.storage import ObjectMissing, Storage, StorageError
+from tailrace.streams import UploadRefused
+from tailrace.tasks import service as tasks
+
+Keep = Callable[[Session, PhotoStarted], None]
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class NewPhoto:
+    """A picture whose bytes are whole under `original_key(id)`, and which nobody knows yet."""
+
+    id: str
+    task_id: int | None
+    name: str
+    picture: Picture
+    bytes: int
+    sha256: str
+    caption: str = ""
+
+
+def finish(
+    database: Database, storage: Storage, principal: Principal, new: NewPhoto, *, keep: Keep | None = None
+) -> PhotoStarted:
+    """Make stored bytes a photo, and do what `keep` does in the same transaction; blocks.
+
+    Where the task (or the caller's own photos) has the same bytes already, that photo is returned, taken out of the
+    trash if it was there, and its original put back if the storage has lost it and can take it now. The new bytes are
+    then removed, as they are when something is refused; where it is not known whether the transaction was committed,
+    they stay for the upkeep to judge.
+
+    Raises NotFound, Forbidden or Conflict if the caller may not add to the task by now, Conflict too if the bytes have
+    waited so long that the upkeep may be about to remove them, StorageError, and what `keep` raises.
+    """
+    _check_fresh(storage, new.id)
+    try:
+        with database.write() as session:
+            started = add_photo(session, principal, new)
+            if keep is not None:
+                keep(session, started)
+    except (TailraceError, UploadRefused, AnsweredMeanwhile):
+        _discard(storage, new.id)
+        raise
+    if started.id != new.id:
+        _mend(storage, started.id, new)
+        _discard(storage, new.id)
+    return started
+
+
+def add_photo(session: Session, principal: Principal, new: NewPhoto) -> PhotoStarted:
+    """Add a photo and the job that processes it, or find the first one with the same bytes; see `finish`."""
+    project_id = None if new.task_id is None else tasks.hold_task(session, principal, new.task_id)
+    earlier = _find_same(session, principal, new)
+    if earlier is not None:
+        if earlier.deleted_at is not None:
+            take_out_of_trash(session, principal, earlier)
+        return _started(principal, earlier, first=False)
+    photo = _row(principal, new, project_id)
+    try:
+        with session.begin_nested():
+            process(session, photo)
+            session.add(photo)
+    except IntegrityError:
+        if _find_same(session, principal, new) is None:
+            raise
+        # Another request of the caller with the same bytes was faster by a moment.
+        return add_photo(session, principal, new)
+    _note(session, principal, photo)
+    tell(session, photo, "added", name=photo.name, by=principal.user_id)
+    return _started(principal, photo, first=True)
+
+
+def process(session: Session, photo: Photo) -> None:
+    """Enqueue the job that makes a photo's renditions."""
+    photo.job_id = enqueue(session, jobs.process_photo, {"photo_id": photo.id}, owner=f"user:{photo.user_id}").id
+    session.flush()
+
+
+def take_out_of_trash(session: Session, principal: Principal, photo: Photo) -> None:
+    """Let a deleted photo be there again."""
+    photo.deleted_at = None
+    session.flush()
+    _note(session, principal, photo)
+    tell(session, photo, "restored", by=principal.user_id)
+
+
+def _row(principal: Principal, new: NewPhoto, project_id: int | None) -> Photo:
+    now = utcnow()
+    return Photo(
+        id=new.id,
+        project_id=project_id,
+        task_id=new.task_id,
+        user_id=principal.user_id,
+        name=clean_name(new.name),
+        caption=new.caption,
+        format=new.picture.format,
+        media_type=new.picture.media_type,
+        width=new.picture.width,
+        height=new.picture.height,
+        frames=new.picture.frames,
+        bytes=new.bytes,
+        sha256=new.sha256,
+        created_at=now,
+        shown_at=now,
+    )
+
+
+def _find_same(session: Session, principal: Principal, new: NewPhoto) -> Photo | None:
+    if new.task_id is None:
+        among = Photo.task_id.is_(None), Photo.user_id == principal.user_id
+    else:
+        among = Photo.task_id.is_not(None), Photo.task_id == new.task_id
+    query = select(Photo).where(*among, Photo.sha256 == new.sha256)
+    return session.scalars(query.with_for_update()).one_or_none()
+
+
+def _note(session: Session, principal: Principal, photo: Photo) -> None:
+    if photo.task_id is not None:
+        tasks.note_attachment(session, principal, photo.task_id, "photo", old=None, new=photo.name)
+
+
+def _started(principal: Principal, photo: Photo, *, first: bool) -> PhotoStarted:
+    return PhotoStarted(
+        id=photo.id,
+        name=photo.name,
+        state=PhotoState(photo.state),
+        url=f"/photos/{photo.id}",
+        events=events_of(principal, photo),
+        first=first,
+    )
+
+
+def _check_fresh(storage: Storage, photo_id: str) -> None:
+    try:
+        age = utcnow() - storage.modified(original_key(photo_id))
+    except ObjectMissing:
+        age = ORPHAN_AGE
+    if age >= ORPHAN_AGE / 2:
+        raise Conflict("The rest of this request came too late after the picture: send it again.")
+
+
+def _mend(storage: Storage, photo_id: str, same: NewPhoto) -> None:
+    """Give a photo its original again, by the same bytes under another key, if it has lost it.
+
+    The photo is the caller's answer by now, whatever the storage has to say.
+    """
+    try:
+        if _size(storage, photo_id) == same.bytes:
+            return
+        with storage.write(original_key(photo_id)) as writer:
+            for piece in storage.read(original_key(same.id)):
+                writer.write(piece)
+    except StorageError as error:
+        _log.warning("Whether photo %s still has its original cannot be seen to now: %s", photo_id, error)
+
+
+def _size(storage: Storage, photo_id: str) -> int | None:
+    try:
+        return storage.size(original_key(photo_id))
+    except ObjectMissing:
+        return None
+
+
+def _discard(storage: Storage, photo_id: str) -> None:
+    # What cannot be removed now is removed by the upkeep, for no row knows it.
+    with suppress(StorageError):
+        storage.delete(original_key(photo_id))
