@@ -1,0 +1,95 @@
+"""`tailrace copy`."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tailrace.cli.common import CommandError, alone_in, existing_settings
+
+if TYPE_CHECKING:
+    from tailrace.settings import Settings
+
+
+def copy(
+    to: Annotated[
+        str, typer.Option("--to", metavar="ADDRESS", help="An empty database: postgresql://USER:PASSWORD@HOST/NAME.")
+    ],
+    to_storage: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Where files go, s3://BUCKET/PREFIX; else they stay."),
+    ] = None,
+) -> None:
+    """Move an installation from SQLite to PostgreSQL, and its files to S3. Nothing is changed here.
+
+    Stop the service first. Killed at any moment, the copy goes on when the same command is run again. Every table is
+    compared by its number of rows and a digest of their contents, every file by its size and SHA-256.
+    """
+    from tailrace.bootstrap import build, open_database, open_storage
+    from tailrace.copying import Files, copy_installation
+    from tailrace.logging_setup import configure_logging
+
+    settings = existing_settings()
+    wanted = _settings_of_copy(to, to_storage)
+    configure_logging(level="warning", style="console")
+    with alone_in(settings.data, otherwise="stop it, then copy"):
+        source, target = build(settings), open_database(wanted)
+        files = Files(source.storage, open_storage(wanted), to_storage) if to_storage else None
+        try:
+            with _progress() as progress:
+                copy_installation(source.database, target, files, progress)
+        finally:
+            source.database.dispose()
+            target.dispose()
+    # As it was given: without its password it could not be started on.
+    _tell_how_to_go_on(settings, to, to_storage)
+
+
+def _settings_of_copy(to: str, to_storage: str | None) -> "Settings":
+    from tailrace.settings import SettingsError, load_settings
+
+    try:
+        return load_settings(database_url=to, storage_url=to_storage)
+    except SettingsError as error:
+        raise CommandError(f"{error} That is --to, or --to-storage.") from None
+
+
+def _tell_how_to_go_on(settings: "Settings", to: str, to_storage: str | None) -> None:
+    print("Everything is there, and the same. Start Tailrace on it with these settings:")
+    print(f"  TAILRACE_DATABASE_URL={to}")
+    if to_storage is not None:
+        print(f"  TAILRACE_STORAGE_URL={to_storage}")
+    if settings.secret is None:
+        print(f'  TAILRACE_SECRET="$(cat {settings.data.absolute() / "secret.key"})"    (or links in old mails fail)')
+
+
+@contextmanager
+def _progress() -> Iterator["_Bar"]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        yield _Bar(bar)
+
+
+class _Bar:
+    """A bar for the table that is being copied, and a line for each that is done."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._now = bar.add_task("", total=None)
+
+    def begin(self, what: str, total: int) -> None:
+        self._bar.reset(self._now, description=what, total=total)
+
+    def advance(self, done: int) -> None:
+        self._bar.update(self._now, completed=done)
+
+    def verified(self, what: str, count: int, digest: str) -> None:
+        print(f"{what}: {count:,} copied and compared, digest {digest}", flush=True)
+
+    def note(self, sentence: str) -> None:
+        self._bar.console.print(sentence, markup=False, highlight=False)

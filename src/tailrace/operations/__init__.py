@@ -1,0 +1,1 @@
+"""What an operator needs: health, metrics, the API's own page, jobs, live streams and the log."""

@@ -1,0 +1,44 @@
+"""What doctor says of engines and queues, judged by what they wrote into the roster."""
+
+from tailrace.database import Database
+from tailrace.jobs import JobContext, enqueue, job
+from tailrace.jobs.engines.roster import Membership, enrol, report_alive
+from tailrace.operations.checks import check_engine, check_queues
+
+ON_PHOTOS = Membership("a" * 32, "celery", 2, ["photos"])
+ON_ALL = Membership("b" * 32, "celery", 3)
+
+
+@job("tests.waits_for_an_engine", queue="default")
+def waits(ctx: JobContext[None]) -> None:
+    """Stand for any job."""
+
+
+def test_an_engine_that_was_heard_of_is_there(database: Database) -> None:
+    assert check_engine(database).state == "warn"
+    with database.write() as session:
+        enrol(session, ON_PHOTOS)
+        enrol(session, ON_ALL)
+    assert (check_engine(database).state, check_engine(database).detail) == ("ok", "2 running, 5 jobs at a time.")
+
+
+def test_engines_that_all_have_trouble_are_as_good_as_none(database: Database) -> None:
+    with database.write() as session:
+        enrol(session, ON_ALL)
+        report_alive(session, ON_ALL, trouble="The broker does not answer.")
+    assert check_engine(database).state == "warn"
+    assert "The broker does not answer." in check_engine(database).detail
+    with database.write() as session:
+        report_alive(session, ON_ALL)
+    assert check_engine(database).state == "ok"
+
+
+def test_a_queue_that_no_engine_takes_is_named(database: Database) -> None:
+    with database.write() as session:
+        enrol(session, ON_PHOTOS)
+        enqueue(session, waits)
+    finding = check_queues(database)
+    assert (finding.state, finding.cure) == ("warn", "Start `tailrace worker --queues default`.")
+    with database.write() as session:
+        enrol(session, ON_ALL)
+    assert check_queues(database).state == "ok"
