@@ -1,0 +1,1 @@
+"""The pages of administrators: health, jobs, mail, people, the log."""
