@@ -1,0 +1,1 @@
+"""Figures beside those of their peers, in one run each: `make bench`."""
