@@ -12,6 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import psutil
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -86,6 +87,11 @@ class RedisServer:
                 else:
                     return self.url
 
+    @property
+    def family(self) -> list[psutil.Process]:
+        """Its process."""
+        return _family(self._process)
+
     def kill(self) -> None:
         """Kill it, as `kill -9` does."""
         if self._process is not None:
@@ -127,6 +133,11 @@ class RabbitMQServer:
         _wait_for_amqp(self.url, self._folder / "output")
         return self.url
 
+    @property
+    def family(self) -> list[psutil.Process]:
+        """Its processes."""
+        return _family(self._node)
+
     def kill(self) -> None:
         """Kill it, as `kill -9` does."""
         if self._node is not None:
@@ -143,6 +154,13 @@ class RabbitMQServer:
         guard = [sys.executable, "-c", _GUARD, *command]
         with (self._folder / "output").open("ab") as output:
             return subprocess.Popen(guard, env=self._environment, stdin=subprocess.PIPE, stdout=output, stderr=output)
+
+
+def _family(process: subprocess.Popen[bytes] | None) -> list[psutil.Process]:
+    if process is None:
+        return []
+    parent = psutil.Process(process.pid)
+    return [parent, *parent.children(recursive=True)]
 
 
 def _rabbitmq_environment(folder: Path, port: int, distribution: int, names: int) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from tailrace.jobs import State, enqueue_many
 from tailrace.jobs.engines.celery.outbox import AHEAD
-from tests.brokers import redis_url
+from tests.brokers import RabbitMQServer, RedisServer, redis_url
 from tests.jobs.kinds_for_tests import note, regicide, span, steps
 from tests.jobs.worlds import KeptRunning, World, until
 from tests.services import postgres_url
@@ -72,6 +72,33 @@ def test_a_machine_that_freezes_and_wakes_up_completes_nothing_that_others_took_
         states = Counter(fact["state"] for fact in world.told(job, "state"))
         assert states == {"available": 2, "running": 2, "completed": 1}
     until(lambda: len(world.alive()) == 2 and all(engine.trouble is None for engine in world.alive()))
+
+
+@pytest.mark.parametrize("make_broker", [RedisServer, RabbitMQServer], ids=["redis", "rabbitmq"])
+def test_a_broker_that_stands_still_and_wakes_up_costs_no_job(
+    tmp_path: Path, make_broker: Callable[[], RedisServer | RabbitMQServer]
+) -> None:
+    """Fault: the broker takes connections and answers none (SIGSTOP), for longer than anybody waits for an answer."""
+    broker = make_broker()
+    world = World(postgres_url(), broker.start())
+    try:
+        world.start()
+        running = world.begun(world.put(span, path=str(tmp_path / "spans"), seconds=3))
+        for process in broker.family:
+            process.suspend()
+        waiting = [world.put(span, path=str(tmp_path / "spans"), seconds=0.1) for _ in range(6)]
+        until(lambda: any("broker" in str(engine.trouble) for engine in world.alive()))
+        assert world.finished(running).attempt == 1
+        threading.Event().wait(10)
+        for process in broker.family:
+            process.resume()
+        for job in waiting:
+            ended = world.finished(job, RECOVERY_S)
+            assert (ended.state, ended.attempt, ended.crashes) == (State.COMPLETED, 1, 0)
+        until(lambda: all(engine.trouble is None for engine in world.alive()))
+    finally:
+        world.close()
+        broker.remove()
 
 
 def test_a_job_that_kills_its_whole_engine_is_quarantined_and_others_go_on(world: World) -> None:

@@ -20,11 +20,11 @@ import pytest
 from sqlalchemy import make_url, text
 
 from tailrace.jobs import Job, State, enqueue_many
-from tailrace.jobs.engines.celery.transport import Broker
+from tailrace.jobs.engines.celery.transport import Broker, Unconfirmed
 from tests.brokers import RabbitMQServer, RedisServer, redis_url
 from tests.cuttable import Cable
 from tests.jobs.kinds_for_tests import flaky, late, note, snooze, span, steps
-from tests.jobs.worlds import KeptRunning, World, until
+from tests.jobs.worlds import World, until
 from tests.services import PostgresServer, postgres_url
 
 pytestmark = pytest.mark.acceptance
@@ -65,21 +65,46 @@ def test_a_killed_broker_costs_no_job(
         until(lambda: any("broker" in str(engine.trouble) for engine in world.alive()))
         later = world.put(span, path=str(tmp_path / "spans"), seconds=0.1)
         broker.start()
-        # An engine that waits in vain for a word from a broker which is only half there ends, to be started again: of
-        # the few runs that it gives back then another begins, and on a machine under load it takes its time.
-        may_restart = isinstance(broker, RabbitMQServer)
-        deadline = time.monotonic() + RECOVERY_S * (3 if may_restart else 1)
-        with KeptRunning(world):
-            for job in (*running, *waiting, later):
-                ended = world.finished(job, deadline - time.monotonic())
-                assert (ended.state, ended.crashes) == (State.COMPLETED, 0)
-                assert ended.attempt == 1 or may_restart
-            spans = _lines(tmp_path / "spans")
-            assert {count for line, count in spans.items() if " ends " in line} == {1}
-            assert len({line.split()[0] for line in spans}) == len(running) + len(waiting) + 1
-            until(lambda: all(engine.trouble is None for engine in world.alive()))
+        deadline = time.monotonic() + RECOVERY_S
+        for job in (*running, *waiting, later):
+            ended = world.finished(job, deadline - time.monotonic())
+            assert (ended.state, ended.attempt, ended.crashes) == (State.COMPLETED, 1, 0)
+        assert set(_lines(tmp_path / "spans").values()) == {1}
+        until(lambda: all(engine.trouble is None for engine in world.alive()))
     finally:
         broker.remove()
+
+
+def test_a_queue_that_a_killed_rabbitmq_left_without_a_leader_is_made_anew(
+    worlds: Callable[..., World], tmp_path: Path
+) -> None:
+    """Fault: kill -9 of RabbitMQ in the half second before it has written down which queue it made."""
+    broker = RabbitMQServer()
+    try:
+        world = worlds(broker=broker.start())
+        _publish(world, "before")
+        broker.kill()
+        broker.start()
+        with pytest.raises(Unconfirmed):
+            _publish(world, "after")
+        world.start()
+        jobs = [world.put(span, path=str(tmp_path / "spans"), seconds=0.1) for _ in range(6)]
+        deadline = time.monotonic() + RECOVERY_S
+        for job in jobs:
+            ended = world.finished(job, deadline - time.monotonic())
+            assert (ended.state, ended.attempt, ended.crashes) == (State.COMPLETED, 1, 0)
+        until(lambda: all(engine.trouble is None for engine in world.alive()))
+    finally:
+        broker.remove()
+
+
+def _publish(world: World, job_id: str) -> None:
+    assert world.broker is not None
+    broker = Broker(world.broker, prefix=world.prefix)
+    try:
+        broker.publish([(job_id, 0)], "default")
+    finally:
+        broker.close()
 
 
 def test_a_killed_database_in_the_middle_of_claims_costs_no_job(worlds: Callable[..., World], tmp_path: Path) -> None:
@@ -215,7 +240,9 @@ def test_jobs_run_once_each_while_one_of_two_engines_is_killed(worlds: Callable[
     for job in ended:
         states = [(fact["state"], fact["error"]) for fact in world.told(job, "state")]
         assert [state for state, _ in states].count("completed") == 1
-        assert [lines[f"{job.id} begins {n}"] for n in range(1, job.attempt + 1)] == [1] * job.attempt
+        # A run that was lost may have been claimed and not begun.
+        assert all(lines[f"{job.id} begins {n}"] <= 1 for n in range(1, job.attempt))
+        assert lines[f"{job.id} begins {job.attempt}"] == 1
         # What was lost with the engine is told on the job: a crash, its reason, and the next attempt.
         assert (job.attempt, job.crashes) in {(1, 0), (2, 1)}
         unheard = [error for state, error in states if state == "available" and "was not heard of" in str(error)]

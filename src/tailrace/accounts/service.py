@@ -74,9 +74,11 @@ def issue_setup_token(session: Session) -> str:
 
 def check_setup_token(session: Session, token: str) -> None:
     """Raise Conflict if set-up is over, or Forbidden if `token` is not the latest set-up secret."""
+    # In this order: who sets up between the two questions takes the secret away.
+    latest = session.scalar(select(exists().where(SetupSecret.secret_hash == hash_secret(token))))
     if not setup_needed(session):
         raise Conflict("Tailrace is set up already; sign in instead.")
-    if not session.scalar(select(exists().where(SetupSecret.secret_hash == hash_secret(token)))):
+    if not latest:
         raise Forbidden("This is not the latest set-up link; open the one that Tailrace printed at its last start.")
 
 

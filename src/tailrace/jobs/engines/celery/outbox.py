@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tailrace.database import Database
 from tailrace.jobs import runs
-from tailrace.jobs.engines.celery.transport import Broker
+from tailrace.jobs.engines.celery.transport import Broker, Unconfirmed
 from tailrace.jobs.errors import BrokerUnavailable
 from tailrace.jobs.runs import Run
 
@@ -136,9 +136,15 @@ class Outbox:
             return {queue: runs.available_in(session, queue, self._kinds, AHEAD) for queue in self._queues}
 
     def _publish(self, queue: str, chosen: Sequence[Run]) -> None:
-        if chosen:
+        if not chosen:
+            return
+        try:
             self._broker.publish(chosen, queue)
-            self._sent[queue] |= dict.fromkeys(chosen, time.monotonic())
+        except Unconfirmed:
+            if self._broker.revive(queue):
+                logger.warning("Queue %s answered nobody; it is made anew, and its jobs are published again", queue)
+            raise
+        self._sent[queue] |= dict.fromkeys(chosen, time.monotonic())
 
     def _publish_lost(self, queue: str) -> None:
         sent = self._sent[queue]

@@ -8,7 +8,8 @@ Celery's processes, limits, retries, results, schedules and clocks are not used:
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
@@ -17,13 +18,15 @@ from celery.exceptions import Reject  # type: ignore[import-untyped]
 from celery.worker import WorkController, state  # type: ignore[import-untyped]
 from celery.worker.consumer import Consumer as CeleryConsumer  # type: ignore[import-untyped]
 from kombu.entity import Exchange, Queue
-from kombu.exceptions import KombuError
+from kombu.exceptions import KombuError, OperationalError
 
 from tailrace.jobs.errors import BrokerUnavailable
 from tailrace.jobs.runs import Run
 
 _TASK = "tailrace.run"
 _ANSWER_WITHIN_S = 5
+# RabbitMQ asks a queue's leader for 5 s before it deletes one that has none.
+_DELETED_WITHIN_S = 15
 _RESTART_PAUSE_S = 0.5
 # RabbitMQ takes a delivery back that is not acknowledged for half an hour, unless its queue says otherwise (since
 # 3.12): here longer than any job, and the same for ever, because it refuses a queue whose arguments change.
@@ -35,6 +38,12 @@ logger = logging.getLogger(__name__)
 # They would write two lines for each job, and a traceback for each that is given back.
 logging.getLogger("celery.worker.strategy").setLevel(logging.WARNING)
 logging.getLogger("celery.app.trace").setLevel(logging.ERROR)
+# It takes a message that can no longer be acknowledged for a disaster: here its redelivery is dropped.
+logging.getLogger("celery.worker.request").setLevel(logging.CRITICAL + 1)
+
+
+class Unconfirmed(BrokerUnavailable):
+    """The broker answers, but its queue takes no messages."""
 
 
 class Broker:
@@ -49,24 +58,41 @@ class Broker:
         self._lock = threading.Lock()
 
     def publish(self, runs: Sequence[Run], queue: str) -> None:
-        """Send a message for each run, and return when the broker has them all. Raises BrokerUnavailable."""
-        with self._lock:
+        """Send a message for each run, and return when the broker has them all.
+
+        Raises BrokerUnavailable, or Unconfirmed of it if RabbitMQ took them and does not say that they are kept.
+        """
+        with self._lock, self._answering():
+            producer = self._app.amqp.Producer(self._connected())
             try:
-                producer = self._app.amqp.Producer(self._connected())
                 for run in runs:
                     self._send(run, queue, producer)
-            except self._errors() as error:
-                raise self._gone(error) from error
+            except OperationalError as error:
+                if not isinstance(error.__cause__, TimeoutError):
+                    raise
+                self._drop()
+                raise Unconfirmed(f"Queue {queue} takes no messages.") from error
 
     def count_waiting(self, queue: str) -> int:
         """Return how many messages lie in a queue, without those delivered. Raises BrokerUnavailable."""
-        with self._lock:
-            try:
-                channel = self._connected().default_channel
-                declared = _queue(self._url, self._prefix, queue)(channel).queue_declare()
-            except self._errors() as error:
-                raise self._gone(error) from error
+        with self._lock, self._answering():
+            declared = self._bound(queue, self._connected()).queue_declare()
         return int(declared.message_count)
+
+    def revive(self, queue: str) -> bool:
+        """Make a queue anew that answers nobody, and return whether it was such a one. Raises BrokerUnavailable.
+
+        So it is with one of RabbitMQ's that was made in the half second before a crash: it has no leader, and never
+        will (rabbitmq-server#15725). The messages that it holds are gone.
+        """
+        with self._answering():
+            if self._gives(queue):
+                return False
+            with self._briefly_opened(_DELETED_WITHIN_S) as connection:
+                bound = self._bound(queue, connection)
+                bound.delete()
+                bound.declare()
+        return True
 
     def close(self) -> None:
         """Give the connection up."""
@@ -83,19 +109,54 @@ class Broker:
             confirm_timeout=_ANSWER_WITHIN_S,
         )
 
+    def _gives(self, queue: str) -> bool:
+        try:
+            with self._briefly_opened(_ANSWER_WITHIN_S) as connection:
+                self._bound(queue, connection).get()
+        except TimeoutError:
+            return False
+        return True
+
+    @contextmanager
+    def _briefly_opened(self, answer_within_s: int) -> Iterator[Any]:
+        connection = self._opened(answer_within_s)
+        try:
+            yield connection
+        finally:
+            # No farewell: a channel that waits for its queue would not answer it.
+            connection.collect(socket_timeout=1)
+
     def _connected(self) -> Any:
-        if self._connection is None:
-            # No heartbeat: nobody would answer the broker's between two messages.
-            self._connection = self._app.connection_for_write(heartbeat=0, transport_options=_patience(self._url))
-        return self._connection.ensure_connection(max_retries=1, interval_start=0, timeout=_ANSWER_WITHIN_S)
+        if self._connection is None or not self._connection.connected:
+            self._drop()
+            self._connection = self._opened(_ANSWER_WITHIN_S)
+        return self._connection
 
-    def _errors(self) -> tuple[type[Exception], ...]:
+    def _opened(self, answer_within_s: int) -> Any:
+        options = _options(self._url) | ({"socket_timeout": answer_within_s} if _on_redis(self._url) else {})
+        # No heartbeat: nobody would answer the broker's between two messages.
+        connection = self._app.connection_for_write(heartbeat=0, transport_options=options)
+        try:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=_ANSWER_WITHIN_S)
+            if not _on_redis(self._url):
+                # Of its option `read_timeout` the library takes no notice.
+                connection.connection.sock.settimeout(answer_within_s)
+        except BaseException:
+            connection.collect(socket_timeout=1)
+            raise
+        return connection
+
+    def _bound(self, queue: str, connection: Any) -> Any:
+        return _queue(self._url, self._prefix, queue)(connection.default_channel)
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
         connection = self._connection or self._app.connection_for_write()
-        return (*connection.connection_errors, *connection.channel_errors, KombuError, OSError)
-
-    def _gone(self, error: Exception) -> BrokerUnavailable:
-        self._drop()
-        return BrokerUnavailable(f"The broker does not answer: {str(error) or type(error).__name__}")
+        try:
+            yield
+        except (*connection.connection_errors, *connection.channel_errors, KombuError, OSError) as error:
+            self._drop()
+            raise BrokerUnavailable(f"The broker does not answer: {str(error) or type(error).__name__}") from error
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -239,12 +300,6 @@ def _options(url: str) -> dict[str, Any]:
         "socket_keepalive": True,
         "health_check_interval": 10,
     }
-
-
-def _patience(url: str) -> dict[str, Any]:
-    # For one that publishes; a consumer waits for messages without end.
-    names = ("socket_timeout",) if _on_redis(url) else ("read_timeout", "write_timeout")
-    return _options(url) | dict.fromkeys(names, _ANSWER_WITHIN_S)
 
 
 def _queue(url: str, prefix: str, name: str) -> Any:
