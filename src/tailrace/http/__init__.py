@@ -1,1 +1,1 @@
-"""What every route shares: the session dependency, problem documents, paging, middleware."""
+"""What every route shares: dependencies, fields, limits, problem documents, middleware."""

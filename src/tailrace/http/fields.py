@@ -7,6 +7,7 @@ here, where the person who sent them can still be told.
 from typing import Annotated
 
 import email_validator
+from fastapi import Header
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 # A company's own network often ends in `.local`, and examples in `.test`; mail to either is the mail server's matter.
@@ -49,6 +50,15 @@ Id = Annotated[int, Field(ge=1, le=2**31 - 1)]
 Text = Annotated[str, AfterValidator(clean_text)]
 Line = Annotated[str, StringConstraints(strip_whitespace=True), AfterValidator(clean_line)]
 Email = Annotated[str, Field(max_length=320), AfterValidator(normalize_email)]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[\x20-\x7e]+$",
+        description="a new value for each thing you want made; a retry with the same one returns the first answer",
+    ),
+]
 
 
 class Input(BaseModel):

@@ -5,16 +5,16 @@ who sent an Idempotency-Key before has been given that answer again.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Request, Response
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse
 
 from tailrace.accounts.dependencies import CurrentUser
 from tailrace.accounts.principal import Principal
-from tailrace.http.fields import Id
+from tailrace.http.fields import Id, IdempotencyKey
 from tailrace.http.limits import open_body
 from tailrace.http.problems import explain
 from tailrace.photos.access import check_upload
@@ -28,15 +28,6 @@ from tailrace.photos.workshop import Workshop, WorkshopDep
 from tailrace.streams import Drain, Intake, TextStream, in_upload_thread
 
 router = APIRouter()
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1,
-        max_length=200,
-        pattern=r"^[\x20-\x7e]+$",
-        description="a new value for each upload; a retry with the same one returns the first answer",
-    ),
-]
 _FILE = {"type": "string", "format": "binary"}
 _CAPTION = {"type": "string", "maxLength": 2000}
 

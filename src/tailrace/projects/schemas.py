@@ -39,6 +39,11 @@ class ProjectView(View):
     created_at: datetime
     updated_at: datetime
 
+    @property
+    def open_to_work(self) -> bool:
+        """Whether the caller may change what is in it: a member may, until it is archived."""
+        return self.role.rank >= Role.MEMBER.rank and not self.archived
+
 
 class ProjectRef(View):
     """A project by name."""

@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Header, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from starlette.requests import HTTPConnection
 
 from tailrace.accounts.dependencies import Bearer, Cookie, CurrentUser, client_address, current_user
 from tailrace.accounts.principal import Principal
 from tailrace.errors import Invalid
 from tailrace.http.dependencies import DatabaseDep, ReadSession, WriteSession
-from tailrace.http.fields import Email
+from tailrace.http.fields import Email, IdempotencyKey
 from tailrace.http.stored_files import StorageDep, stored_file
 from tailrace.reports import service
 from tailrace.reports.links import check_signature
@@ -18,15 +18,6 @@ from tailrace.reports.service import RETRY_AFTER_S
 from tailrace.streams import FileDownload
 
 router = APIRouter(tags=["reports"])
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        min_length=1,
-        max_length=200,
-        pattern=r"^[\x20-\x7e]+$",
-        description="a new value for each report you want; a retry with the same one returns the first answer",
-    ),
-]
 
 
 def _reader(

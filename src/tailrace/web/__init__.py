@@ -1,1 +1,1 @@
-"""Three plain pages to begin with: set-up, sign-in, and a first look. They need no JavaScript."""
+"""The web page: plain pages that work without scripts, and a few small scripts that keep them live."""

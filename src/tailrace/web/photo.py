@@ -131,10 +131,14 @@ def _surroundings(session: Session, visit: Visit, photo: PhotoView) -> dict[str,
     if photo.project is None or photo.task is None:
         return {"task": None, "works": True, "removes": True}
     project = projects.get_project(session, visit.user, photo.project)
-    works = project.role.rank >= projects.Role.MEMBER.rank and not project.archived
     decides = project.role is projects.Role.MANAGER or photo.user.id == visit.user.user_id
     task = tasks.get_task(session, visit.user, photo.task)
-    return {"project": project, "task": task, "works": works, "removes": works and decides}
+    return {
+        "project": project,
+        "task": task,
+        "works": project.open_to_work,
+        "removes": project.open_to_work and decides,
+    }
 
 
 def _partner(session: Session, visit: Visit, photo: PhotoView) -> PhotoView | None:

@@ -14,7 +14,6 @@ from tailrace.database import utcnow
 from tailrace.http.fields import Id
 from tailrace.photos import service as photos
 from tailrace.projects import service as projects
-from tailrace.projects.schemas import ProjectView
 from tailrace.tasks import service as tasks
 from tailrace.web.photo_chunks import Span, arrange, start_of
 from tailrace.web.routing import page_router
@@ -93,7 +92,7 @@ def _values(session: Session, visit: Visit, project_id: int, task_id: int | None
         "base": f"/web/projects/{project_id}/photos{f'?task={task.id}' if task else ''}",
         "channel": f"project:{project_id}",
         "chunk": arrange(page, span, zone),
-        "works": _works(project),
+        "works": project.open_to_work,
         "today": visit.today(session),
     }
 
@@ -103,13 +102,9 @@ def _show_trash(visit: Visit, project_id: int | None) -> Response:
     with visit.shell() as (session, shell):
         project = None if project_id is None else projects.get_project(session, visit.user, project_id)
         found = photos.list_trash(session, visit.user, project_id)
-        about = {"project": project, "works": _works(project)} if project else {"works": True}
+        about = {"project": project, "works": project.open_to_work} if project else {"works": True}
         left = {photo.id: max(0, days - (utcnow() - photo.deleted_at).days) for photo in found}
         return visit.page("photos/trash", shell, trash=found, left=left, days=days, **about)
-
-
-def _works(project: ProjectView) -> bool:
-    return project.role.rank >= projects.Role.MEMBER.rank and not project.archived
 
 
 def _day(text: str) -> date | None:

@@ -122,7 +122,7 @@ def chips(saved: Sequence[Saved], chosen: TaskFilter, project: ProjectView) -> d
         "saved": saved,
         "here": address,
         "saves": bool(chosen.chosen()) and all(each.address != address for each in saved),
-        "shares": _shares(project),
+        "shares": project.open_to_work,
         "form": Form(),
     }
 
@@ -154,7 +154,7 @@ def _values(session: Session, visit: Visit, project_id: int, removed: int) -> di
         "saved": list_saved(session, visit, project_id),
         "removed": _removed(session, visit, project_id, removed),
         "manages": project.role is projects.Role.MANAGER,
-        "shares": _shares(project),
+        "shares": project.open_to_work,
         "token": visit.forgery_token,
     }
 
@@ -165,10 +165,6 @@ def _removed(session: Session, visit: Visit, project_id: int, filter_id: int) ->
         found = saved_filters.removed_filter(session, visit.user, filter_id)
         return found if found.project.id == project_id else None
     return None
-
-
-def _shares(project: ProjectView) -> bool:
-    return project.role.rank >= projects.Role.MEMBER.rank and not project.archived
 
 
 def _address(project_id: int) -> str:

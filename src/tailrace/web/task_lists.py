@@ -16,7 +16,6 @@ from tailrace.errors import Invalid
 from tailrace.http.fields import Id
 from tailrace.notifications import inbox
 from tailrace.projects import service as projects
-from tailrace.projects.schemas import ProjectView
 from tailrace.tasks import service as tasks
 from tailrace.tasks.chosen import OPEN, TaskFilter
 from tailrace.tasks.quick import QuickTask, parse
@@ -134,7 +133,7 @@ def _list(session: Session, visit: Visit, project_id: int, chosen: TaskFilter) -
     project = projects.get_project(session, visit.user, project_id)
     today = visit.today(session)
     found: TaskPage = tasks.list_tasks(session, visit.user, chosen.query(project_id, today))
-    return {"project": project, "chosen": chosen, "page": found, "today": today, "works": _works(project)}
+    return {"project": project, "chosen": chosen, "page": found, "today": today, "works": project.open_to_work}
 
 
 def _chosen_list(session: Session, visit: Visit, project_id: int, chosen: TaskFilter) -> dict[str, Any]:
@@ -148,7 +147,7 @@ def _board(session: Session, visit: Visit, project_id: int) -> dict[str, Any]:
     project = projects.get_project(session, visit.user, project_id)
     today = visit.today(session)
     columns = [_column(session, visit, project_id, status, today) for status in tasks.Status]
-    return {"project": project, "columns": columns, "today": today, "works": _works(project)}
+    return {"project": project, "columns": columns, "today": today, "works": project.open_to_work}
 
 
 def _column(session: Session, visit: Visit, project_id: int, status: tasks.Status, today: date) -> Column:
@@ -218,7 +217,3 @@ def _bulk_changes(labels: list[str], values: dict[str, str], label: str) -> Task
         return TaskChanges.model_validate(given)
     except ValidationError as error:
         raise Invalid("One of the changes is not possible; nothing was changed.") from error
-
-
-def _works(project: ProjectView) -> bool:
-    return project.role.rank >= projects.Role.MEMBER.rank and not project.archived

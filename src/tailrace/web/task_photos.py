@@ -69,7 +69,7 @@ def _part(visit: Visit, task_id: int) -> Response:
             task=task,
             project=project,
             gallery=gallery_of(session, visit, task_id),
-            works=project.role.rank >= projects.Role.MEMBER.rank and not project.archived,
+            works=project.open_to_work,
             decides=project.role is projects.Role.MANAGER,
             token=visit.forgery_token,
         )

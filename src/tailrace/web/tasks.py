@@ -170,7 +170,7 @@ def _values(
         "task": task,
         "project": project,
         "members": [member.user for member in projects.list_members(session, visit.user, project.id)],
-        "works": project.role.rank >= projects.Role.MEMBER.rank and not project.archived,
+        "works": project.open_to_work,
         "decides": project.role is projects.Role.MANAGER,
         "timeline": timeline.lines(found.entries, more=found.more),
         "entries": entries,

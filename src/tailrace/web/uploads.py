@@ -160,10 +160,6 @@ def _choices(session: Session, visit: Visit, q: str) -> list[TaskSummary]:
             TaskListQuery(status=list(OPEN), sort="-updated", limit=2 * _SHOWN),
         ]
     found = {task.id: task for query in queries for task in tasks.list_tasks(session, visit.user, query).items}
-    is_open = {project: _is_open(session, visit, project) for project in {task.project.id for task in found.values()}}
+    in_projects = {task.project.id for task in found.values()}
+    is_open = {each: projects.get_project(session, visit.user, each).open_to_work for each in in_projects}
     return [task for task in found.values() if is_open[task.project.id]][:_SHOWN]
-
-
-def _is_open(session: Session, visit: Visit, project_id: int) -> bool:
-    project = projects.get_project(session, visit.user, project_id)
-    return project.role.rank >= projects.Role.MEMBER.rank and not project.archived
