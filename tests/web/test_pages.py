@@ -282,6 +282,22 @@ def test_a_refusal_has_the_navigation_and_leads_back(ada: Browser, site: Site) -
     assert 'aria-label="Sections"' not in outside.text
 
 
+def test_what_was_written_is_shown_again_to_who_sent_it_after_a_sign_out(ada: Browser, site: Site) -> None:
+    address = ada.sent("/web/projects", name="Mill Quarter")
+    words = "Two <lines>\r\nof a description"
+    sent = {"name": "Mill", "description": words, "password": "not this one"}
+    for client in (site.client(), ada.client):  # one without a session, and one of an earlier session
+        came = {"Referer": f"http://testserver{address}/settings"}
+        refused = client.post(f"{address}/settings", data=sent, headers=came)
+        assert "Two &lt;lines&gt;\nof a description</textarea>" in refused.text
+        assert "not this one" not in refused.text
+    gone = site.client().post(f"{address}/settings", data=sent, headers=came)
+    assert gone.status_code == 401
+    assert "Copy what you wrote, sign in, and send it again" in visible(gone.text)
+    assert f'href="/sign-in?next={address}/settings"' in gone.text
+    assert site.client().post(f"{address}/settings", data={"name": "Mill"}).headers["location"] == "/sign-in"
+
+
 def test_a_part_for_somebody_signed_out_tells_the_page_which_keeps_what_was_typed(site: Site) -> None:
     answer = site.client().get("/web/search", headers={"HX-Request": "true"})
     assert (answer.status_code, answer.headers["hx-trigger"]) == (204, "signed-out")

@@ -46,6 +46,11 @@ class Form:
         """Return all values of a field, such as of check boxes."""
         return self._values.get(name, [])
 
+    def written(self) -> list[str]:
+        """Return what would be a pity to lose: every text of several words, but for passwords."""
+        texts = (self.text(name) for name in self._values if "password" not in name)
+        return [text for text in texts if len(text.split()) > 1]
+
     def read(self, model: type[M], **given: Any) -> M:
         """Return the form as `model`, from the fields of its names; `given` values come before those of the form.
 

@@ -24,9 +24,11 @@ from tailrace.errors import (
     TailraceError,
     TooLarge,
     TooManyRequests,
+    Unauthorized,
     Unavailable,
 )
 from tailrace.web.forgery import HEADER, token_for
+from tailrace.web.forms import Form
 from tailrace.web.rendering import page
 from tailrace.web.visit import Visit
 
@@ -57,6 +59,12 @@ class StaleForm(Forbidden):
     title = "This page is out of date"
 
 
+class SignedOut(Unauthorized):
+    """Your sign-in has ended, so nothing was changed. Copy what you wrote, sign in, and send it again."""
+
+    title = "You are signed out"
+
+
 async def refusal(request: Request, error: TailraceError) -> Response:
     """Return a refusal as a page, or for htmx as a message over a page that stays as it is."""
     if "hx-request" in request.headers:
@@ -70,6 +78,12 @@ async def refusal(request: Request, error: TailraceError) -> Response:
         response = await run_in_threadpool(_page, request, error)
     response.headers.update({name: value for name, value in error.headers.items() if name == "Retry-After"})
     return response
+
+
+def written(request: Request) -> list[str]:
+    """Return the texts that were sent: browsers keep no page of ours, so going back would bring it up empty."""
+    form: Form | None = getattr(request.state, "form", None)
+    return form.written() if form else []
 
 
 def _fresh_token(request: Request) -> dict[str, Any]:
@@ -90,6 +104,7 @@ def _page(request: Request, error: TailraceError) -> Response:
         "heading": _HEADINGS.get(type(error), error.title),
         "advice": _ADVICE.get(type(error), ""),
         "back": _came_from(request),
+        "written": written(request),
     }
     # A database that is away is not waited for once more; whoever cannot be known is shown the sentence all the same.
     if COOKIE in request.cookies and not isinstance(error, Unavailable):
@@ -112,7 +127,8 @@ def _user(request: Request) -> Principal:
 def _came_from(request: Request) -> str:
     """Return the address of the page here from which this one was reached, or nothing."""
     parts = urlsplit(request.headers.get("referer", ""))
-    here = parts.netloc == request.headers.get("host") and parts.path != request.url.path
+    another = parts.path != request.url.path or request.method == "POST"
+    here = parts.netloc == request.headers.get("host") and another
     if not here or not parts.path.startswith("/") or parts.path.startswith("//"):
         return ""
     return parts.path + (f"?{parts.query}" if parts.query else "")

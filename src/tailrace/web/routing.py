@@ -18,7 +18,7 @@ from tailrace.database import DatabaseBusy
 from tailrace.errors import NotFound, TailraceError, Unauthorized, Unavailable
 from tailrace.web.forgery import FIELD, HEADER, is_genuine
 from tailrace.web.forms import Form
-from tailrace.web.refusals import StaleForm, refusal
+from tailrace.web.refusals import SignedOut, StaleForm, refusal, written
 from tailrace.web.visit import go
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -81,7 +81,11 @@ def open_router() -> APIRouter:
 
 
 async def _refusal(request: Request, error: TailraceError) -> Response:
-    return _to_sign_in(request) if isinstance(error, Unauthorized) else await refusal(request, error)
+    if not isinstance(error, Unauthorized):
+        return await refusal(request, error)
+    if "hx-request" not in request.headers and written(request):
+        return await refusal(request, SignedOut())
+    return _to_sign_in(request)
 
 
 def _to_sign_in(request: Request) -> Response:
