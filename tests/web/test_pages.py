@@ -286,8 +286,8 @@ def test_what_was_written_is_shown_again_to_who_sent_it_after_a_sign_out(ada: Br
     address = ada.sent("/web/projects", name="Mill Quarter")
     words = "Two <lines>\r\nof a description"
     sent = {"name": "Mill", "description": words, "password": "not this one"}
+    came = {"Referer": f"http://testserver{address}/settings"}
     for client in (site.client(), ada.client):  # one without a session, and one of an earlier session
-        came = {"Referer": f"http://testserver{address}/settings"}
         refused = client.post(f"{address}/settings", data=sent, headers=came)
         assert "Two &lt;lines&gt;\nof a description</textarea>" in refused.text
         assert "not this one" not in refused.text
