@@ -4,8 +4,10 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from sqlalchemy import update
@@ -14,7 +16,7 @@ from tailrace.database import utcnow
 from tailrace.jobs import State, cancel_job, enqueue, get_job, retry_job
 from tailrace.jobs.maintenance import prune_finished
 from tailrace.jobs.testing import run_jobs
-from tailrace.reports import jobs
+from tailrace.reports import jobs, service
 from tailrace.reports.models import Report
 from tailrace.reports.schemas import ReportState
 from tailrace.storage import LocalStorage
@@ -36,6 +38,26 @@ def keep_up(world: World) -> None:
 def put(world: World, key: str) -> None:
     with world.resources.storage.write(key) as writer:
         writer.write(b"left over")
+
+
+def test_two_clicks_on_an_expired_report_make_one_new_and_a_later_one_another(world: World) -> None:
+    expired = make_ready(world)
+    together = Barrier(2)
+
+    def click(_number: int) -> str:
+        together.wait()
+        with world.database.write() as session:
+            return service.repeat_report(session, world.ann, expired)
+
+    with world.database.write() as session:
+        session.execute(update(Report).values(expires_at=utcnow() - timedelta(seconds=1)))
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(click, range(2))
+    assert first == second != expired
+    world.run()
+    with ThreadPoolExecutor(2) as pool:
+        third, fourth = pool.map(click, range(2))
+    assert third == fourth not in {expired, first}
 
 
 def test_files_go_when_they_expire_and_their_reports_stay(world: World) -> None:

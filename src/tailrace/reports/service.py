@@ -102,7 +102,7 @@ def repeat_report(session: Session, principal: Principal, report_id: str) -> str
     if report.kind not in KINDS:
         raise Gone(f"There is no kind of report {report.kind} any more.")
     order = ReportInput(kind=report.kind, format=Format(report.format), filters=report.filters, email=report.email)
-    return request_report(session, principal, order).id
+    return request_report(session, principal, order, idempotency_key=_key_of_successor(session, principal, report)).id
 
 
 def delete_report(session: Session, principal: Principal, report_id: str) -> None:
@@ -135,6 +135,16 @@ def _take_up_again(session: Session, report: Report) -> bool:
     return True
 
 
+def _key_of_successor(session: Session, principal: Principal, report: Report) -> str:
+    """Return the key under which two requests at once make one new report; one that was made before gives it up."""
+    key = f"again:{report.id}"
+    earlier = _with_key(session, principal, key)
+    if earlier is not None and get_report(session, principal, earlier.id).state not in UNFINISHED:
+        earlier.idempotency_key = None
+        session.flush()
+    return key
+
+
 def _check_filters(order: ReportInput) -> dict[str, Any]:
     try:
         filters = KINDS[order.kind].filters.model_validate(order.filters)
@@ -160,13 +170,15 @@ def _fingerprint(order: ReportInput, filters: Mapping[str, Any]) -> str:
 
 
 def _find_repeated(session: Session, principal: Principal, key: str | None, fingerprint: str) -> Report | None:
-    if key is None:
-        return None
-    mine = select(Report).where(Report.user_id == principal.user_id, Report.idempotency_key == key)
-    report = session.scalars(mine).one_or_none()
+    report = None if key is None else _with_key(session, principal, key)
     if report is not None and report.fingerprint != fingerprint:
         raise Invalid("This Idempotency-Key was used for another report: take a new one for each new report.")
     return report
+
+
+def _with_key(session: Session, principal: Principal, key: str) -> Report | None:
+    mine = select(Report).where(Report.user_id == principal.user_id, Report.idempotency_key == key)
+    return session.scalars(mine).one_or_none()
 
 
 def _started(report: Report) -> ReportStarted:
