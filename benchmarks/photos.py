@@ -2,13 +2,13 @@
 
     python -m benchmarks.photos [--quick]
 
-JPEGs of 12 and 24 megapixels, made by code with detail at every scale, as natural pictures have, become WebPs of 2048,
-1024 and 256 pixels of the same quality and effort, each by two processes on one thread. The service is `tailrace serve`
-with its two workers: what is measured goes from the commit of the jobs to the commit of the last photo, with reading
-and checking the original, placeholder, rows, events, and every rendition flushed to the disk. The peers read and write
-plain files. `vipsthumbnail` makes one size a call, of all of a process's files, each from the original; Pillow opens a
-file once, with `draft()`, and goes from the largest to the smallest. All take turns; ours is given originals that it
-has never seen.
+JPEGs of 12 and 24 megapixels, made by code with detail at every scale, as natural pictures have, and with colours at
+half the resolution, as phones write them, become WebPs of 2048, 1024 and 256 pixels of the same quality and effort, each
+by two processes on one thread. The service is `tailrace serve` with its two workers: what is measured goes from the
+commit of the jobs to the commit of the last photo, with reading and checking the original, placeholder, rows, events,
+and every rendition flushed to the disk. The peers read and write plain files. `vipsthumbnail` makes one size a call, of
+all of a process's files, each from the original; Pillow opens a file once, with `draft()`, and goes from the largest to
+the smallest. All take turns; ours is given originals that it has never seen.
 """
 
 import argparse
@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from itertools import count, repeat
 from pathlib import Path
@@ -35,7 +36,8 @@ from sqlalchemy import func, select
 from benchmarks.service import EMAIL, running_service, tailrace
 from tailrace.accounts.principal import Principal
 from tailrace.bootstrap import Tailrace, build
-from tailrace.database import new_id
+from tailrace.database import new_id, utcnow
+from tailrace.jobs import get_job
 from tailrace.photos import receiving
 from tailrace.photos.inspection import Picture
 from tailrace.photos.keys import original_key
@@ -120,7 +122,7 @@ def make_photos(folder: Path, size: tuple[int, int], number: int) -> list[Path]:
         window = scene.crop(index * 16 % 400, index * 16 % 400, width, height)
         turned = (window, window.fliphor(), window.flipver(), window.rot180())[index % 4]
         paths.append(target / f"{index:03}.jpg")
-        turned.jpegsave(str(paths[-1]), Q=90)
+        turned.jpegsave(str(paths[-1]), Q=90, subsample_mode="on")
     return paths
 
 
@@ -147,12 +149,12 @@ def with_tailrace(service: Tailrace, files: Sequence[Path]) -> float:
     principal = Principal(1, EMAIL, EMAIL, True, "token")
     with service.database.write() as session:
         ids = [receiving.add_photo(session, principal, each).id for each in new]
-    began = time.perf_counter()
+    began, give_up_at = utcnow(), time.monotonic() + WITHIN_S
     while count_ready(service, ids) < len(ids):
-        if time.perf_counter() - began > WITHIN_S:
+        if time.monotonic() > give_up_at:
             raise TimeoutError("the photos do not become ready")
-        time.sleep(0.01)
-    return time.perf_counter() - began
+        time.sleep(0.1)  # To ask more often would take a tenth of a core from those who work.
+    return (last_finished(service, ids) - began).total_seconds()
 
 
 def take_in(service: Tailrace, file: Path) -> receiving.NewPhoto:
@@ -172,6 +174,13 @@ def count_ready(service: Tailrace, ids: Sequence[str]) -> int:
         states = {str(state): int(number) for state, number in session.execute(query)}
     assert PhotoState.FAILED not in states, "a photo failed"
     return states.get(PhotoState.READY, 0)
+
+
+def last_finished(service: Tailrace, ids: Sequence[str]) -> datetime:
+    """Return when the last job of these photos had ended, by the clock that they and we share."""
+    with service.database.read() as session:
+        jobs = [get_job(session, job) for job in session.scalars(select(Photo.job_id).where(Photo.id.in_(ids))) if job]
+    return max(job.finished_at for job in jobs if job.finished_at)
 
 
 def vips_contestant(pool: ProcessPoolExecutor) -> Contestant:
