@@ -3,12 +3,12 @@
     python -m benchmarks.photos [--quick]
 
 JPEGs of 12 and 24 megapixels, made by code with detail at every scale, as natural pictures have, and with colours at
-half the resolution, as phones write them, become WebPs of 2048, 1024 and 256 pixels of the same quality and effort, each
-by two processes on one thread. The service is `tailrace serve` with its two workers: what is measured goes from the
-commit of the jobs to the commit of the last photo, with reading and checking the original, placeholder, rows, events,
-and every rendition flushed to the disk. The peers read and write plain files. `vipsthumbnail` makes one size a call, of
-all of a process's files, each from the original; Pillow opens a file once, with `draft()`, and goes from the largest to
-the smallest. All take turns; ours is given originals that it has never seen.
+half the resolution, as phones write them, become WebPs of 2048, 1024 and 256 pixels of the same quality and effort,
+each by two processes on one thread. The service is `tailrace serve` with its two workers: what is measured goes from
+the commit of the jobs to the commit of the last photo, with reading and checking the original, placeholder, rows,
+events, and every rendition flushed to the disk. The peers read and write plain files. `vipsthumbnail` makes one size a
+call, of all of a process's files, each from the original; Pillow opens a file once, with `draft()`, and goes from the
+largest to the smallest. All take turns; ours is given originals that it has never seen.
 """
 
 import argparse
