@@ -5,6 +5,7 @@ who sent an Idempotency-Key before has been given that answer again.
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -62,7 +63,7 @@ async def upload_photos(
         return explain(outcome.refusals[0].error, files=entries)
     receipt = Receipt(path, 202, {"photos": entries})
     if idempotency_key is not None and outcome.is_final:
-        receipt = await in_upload_thread(_keep, workshop, user, idempotency_key, receipt)
+        await in_upload_thread(_keep, workshop, user, idempotency_key, receipt)
     return _again(receipt)
 
 
@@ -96,17 +97,14 @@ def _admit(
         return None if idempotency_key is None else find_receipt(session, user, idempotency_key, path)
 
 
-def _keep(workshop: Workshop, user: Principal, idempotency_key: str, receipt: Receipt) -> Receipt:
-    """Keep an answer and return it, or that of another request with the same key which was faster.
+def _keep(workshop: Workshop, user: Principal, idempotency_key: str, receipt: Receipt) -> None:
+    """Keep an answer, unless another request with the same key was faster: then that one's stays.
 
-    The photos are there by now: were the answer lost between the two, the same bytes would find them.
+    The photos are there by now, so this request is told of its own all the same; were the answer lost between the two,
+    the same bytes would find them.
     """
-    try:
-        with workshop.database.write() as session:
-            keep_receipt(session, user, idempotency_key, receipt)
-    except AnsweredMeanwhile as meanwhile:
-        return meanwhile.receipt
-    return receipt
+    with suppress(AnsweredMeanwhile), workshop.database.write() as session:
+        keep_receipt(session, user, idempotency_key, receipt)
 
 
 def _finish(workshop: Workshop, user: Principal, new: NewPhoto, idempotency_key: str | None, path: str) -> Receipt:
