@@ -10,6 +10,7 @@ import pytest
 
 import tailrace
 from tailrace.database import Base, Database
+from tests.features import Person, Site
 from tests.service import Service
 from tests.services import postgres_url
 
@@ -57,6 +58,26 @@ def either_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
         f"sqlite:///{tmp_path / 'tailrace.db'}" if request.param == "sqlite" else postgres_url()
     ) as either:
         yield either
+
+
+@pytest.fixture
+def site(database: Database) -> Site:
+    """Give a site without people."""
+    return Site(database)
+
+
+@pytest.fixture
+def people(site: Site) -> dict[str, Person]:
+    """Give the people of a project by role, an administrator, and somebody from outside."""
+    return {name: site.person(name) for name in ("manager", "member", "viewer", "outsider")} | {
+        "admin": site.person("Admin", is_admin=True)
+    }
+
+
+@pytest.fixture
+def project(site: Site, people: dict[str, Person]) -> int:
+    """Give a project of these people."""
+    return site.project(people["manager"], roles={role: people[role] for role in ("member", "viewer")})
 
 
 @pytest.fixture

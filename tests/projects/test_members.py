@@ -3,20 +3,6 @@ import pytest
 from tailrace.projects import service
 from tests.features import Person, Site, ok, refused
 
-
-@pytest.fixture
-def people(site: Site) -> dict[str, Person]:
-    """Give a project's people by role, an administrator, and somebody from outside."""
-    return {name: site.person(name) for name in ("manager", "member", "viewer", "outsider")} | {
-        "admin": site.person("Admin", is_admin=True)
-    }
-
-
-@pytest.fixture
-def project(site: Site, people: dict[str, Person]) -> int:
-    return site.project(people["manager"], roles={role: people[role] for role in ("member", "viewer")})
-
-
 EVERYBODY = ("admin", "manager", "member", "viewer", "outsider")
 MANAGERS = {"admin", "manager"}
 

@@ -14,18 +14,6 @@ from tests.features import Person, Site, ok, refused
 URGENT = {"name": "Urgent", "filter": {"priority": "urgent"}}
 
 
-@pytest.fixture
-def people(site: Site) -> dict[str, Person]:
-    return {name: site.person(name) for name in ("manager", "member", "viewer", "outsider")} | {
-        "admin": site.person("Admin", is_admin=True)
-    }
-
-
-@pytest.fixture
-def project(site: Site, people: dict[str, Person]) -> int:
-    return site.project(people["manager"], roles={role: people[role] for role in ("member", "viewer")})
-
-
 def save(person: Person, project: int, **more: Any) -> dict[str, Any]:
     saved: dict[str, Any] = ok(person.client.post(f"/projects/{project}/filters", json={**URGENT, **more}), 201)
     return saved

@@ -8,18 +8,6 @@ from tests.features import Person, Site, ok, refused
 
 
 @pytest.fixture
-def people(site: Site) -> dict[str, Person]:
-    return {name: site.person(name) for name in ("manager", "member", "viewer", "outsider")} | {
-        "admin": site.person("Admin", is_admin=True)
-    }
-
-
-@pytest.fixture
-def project(site: Site, people: dict[str, Person]) -> int:
-    return site.project(people["manager"], roles={role: people[role] for role in ("member", "viewer")})
-
-
-@pytest.fixture
 def task(people: dict[str, Person], project: int) -> dict[str, Any]:
     body = {
         "title": "Seal the window",

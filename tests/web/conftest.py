@@ -2,14 +2,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from tailrace.accounts import service as accounts
-from tailrace.database import Database
 from tests.features import Site
 from tests.web.browsing import PASSWORD, Browser
-
-
-@pytest.fixture
-def site(database: Database) -> Site:
-    return Site(database)
 
 
 @pytest.fixture
