@@ -12,6 +12,7 @@ from types import FrameType
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
 from tailrace import __version__
 from tailrace.accounts import service as accounts
@@ -69,7 +70,20 @@ def _serve(tailrace: Tailrace, listener: socket.socket) -> None:
         for engine in engines:
             engine.stop()
 
-    config = uvicorn.Config(
+    for engine in engines:
+        engine.start()
+    _log.info("Tailrace %s listens on %s", __version__, tailrace.base_url)
+    try:
+        _Server(_configure(app, settings), stop).run(sockets=[listener])
+    finally:
+        for engine in engines:
+            engine.stop()
+            engine.join()
+        _log.info("Tailrace has stopped")
+
+
+def _configure(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         http=BoundedHeads,
         ws="none",
@@ -81,16 +95,6 @@ def _serve(tailrace: Tailrace, listener: socket.socket) -> None:
         timeout_keep_alive=settings.keep_alive_s,
         timeout_graceful_shutdown=_DRAIN_S,
     )
-    for engine in engines:
-        engine.start()
-    _log.info("Tailrace %s listens on %s", __version__, tailrace.base_url)
-    try:
-        _Server(config, stop).run(sockets=[listener])
-    finally:
-        for engine in engines:
-            engine.stop()
-            engine.join()
-        _log.info("Tailrace has stopped")
 
 
 def _engines_beside(settings: Settings) -> list[EngineKeeper]:

@@ -2,6 +2,7 @@
 
 import logging
 from datetime import timedelta
+from email.message import EmailMessage
 from typing import Any, Protocol
 
 from sqlalchemy import delete, update
@@ -56,15 +57,7 @@ def send_mail(ctx: JobContext[Resources], mail_id: str) -> None:
         _log.info("Mail %s is not sent: %s", mail_id, obstacle)
         _update(ctx, mail_id, state=MailState.FAILED, error=obstacle)
         return
-    message = compose(
-        key=mail.key,
-        to=mail.recipient,
-        subject=mail.subject,
-        template=mail.template,
-        context=mail.context,
-        sender=ctx.resources.mail_from,
-        base_url=ctx.resources.base_url,
-    )
+    message = _composed(ctx.resources, mail)
     try:
         ctx.resources.mailer.send(message)
     except MailRefused as error:
@@ -74,6 +67,18 @@ def send_mail(ctx: JobContext[Resources], mail_id: str) -> None:
         raise
     accepted = message["Message-ID"] if ctx.resources.mailer.delivers else None
     _update(ctx, mail_id, state=MailState.SENT, sent_at=utcnow(), message_id=accepted, error=None)
+
+
+def _composed(resources: Resources, mail: Mail) -> EmailMessage:
+    return compose(
+        key=mail.key,
+        to=mail.recipient,
+        subject=mail.subject,
+        template=mail.template,
+        context=mail.context,
+        sender=resources.mail_from,
+        base_url=resources.base_url,
+    )
 
 
 @job("notifications.prune", schedule="40 3 * * *")

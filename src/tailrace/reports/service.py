@@ -58,10 +58,6 @@ def request_report(
     """
     filters = _check_filters(order)
     _check_recipient(session, principal, order.email)
-    fingerprint = _fingerprint(order, filters)
-    earlier = _find_repeated(session, principal, idempotency_key, fingerprint)
-    if earlier is not None:
-        return _started(earlier)
     report = Report(
         user_id=principal.user_id,
         kind=order.kind,
@@ -69,16 +65,10 @@ def request_report(
         filters=filters,
         email=order.email,
         idempotency_key=idempotency_key,
-        fingerprint=fingerprint,
+        fingerprint=_fingerprint(order, filters),
     )
-    try:
-        with session.begin_nested():
-            session.add(report)
-    except IntegrityError:
-        # Another request with the same key was faster by a moment; if none was, something else is wrong.
-        earlier = _find_repeated(session, principal, idempotency_key, fingerprint)
-        if earlier is None:
-            raise
+    earlier = _add_unless_repeated(session, principal, report)
+    if earlier is not None:
         return _started(earlier)
     job = enqueue(session, jobs.build_report, {"report_id": report.id}, owner=f"user:{principal.user_id}")
     report.job_id = job.id
@@ -164,16 +154,31 @@ def _check_recipient(session: Session, principal: Principal, email: str | None) 
         raise Forbidden(f"Nobody here has the address {email}; only an administrator may mail a report elsewhere.")
 
 
+def _add_unless_repeated(session: Session, principal: Principal, report: Report) -> Report | None:
+    """Add a report; or return the earlier one that was asked for with its key, and add nothing."""
+    if earlier := _find_repeated(session, principal, report):
+        return earlier
+    try:
+        with session.begin_nested():
+            session.add(report)
+    except IntegrityError:
+        # Another request with the same key was faster by a moment; if none was, something else is wrong.
+        if earlier := _find_repeated(session, principal, report):
+            return earlier
+        raise
+    return None
+
+
 def _fingerprint(order: ReportInput, filters: Mapping[str, Any]) -> str:
     wanted = [order.kind, order.chosen_format, filters, order.email]
     return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
 
 
-def _find_repeated(session: Session, principal: Principal, key: str | None, fingerprint: str) -> Report | None:
-    report = None if key is None else _with_key(session, principal, key)
-    if report is not None and report.fingerprint != fingerprint:
+def _find_repeated(session: Session, principal: Principal, report: Report) -> Report | None:
+    earlier = report.idempotency_key and _with_key(session, principal, report.idempotency_key)
+    if earlier and earlier.fingerprint != report.fingerprint:
         raise Invalid("This Idempotency-Key was used for another report: take a new one for each new report.")
-    return report
+    return earlier or None
 
 
 def _with_key(session: Session, principal: Principal, key: str) -> Report | None:

@@ -18,6 +18,29 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_GLOBALS = {
+    "asset": asset,
+    "icon": marks.icon,
+    "status_mark": marks.status_mark,
+    "priority_mark": marks.priority_mark,
+    "avatar": marks.avatar,
+    "label_link": marks.label_link,
+    "due_mark": marks.due_mark,
+    "project_tabs": project_tabs,
+    "STATUS_NAMES": wording.STATUS_NAMES,
+    "PRIORITY_NAMES": wording.PRIORITY_NAMES,
+}
+_FILTERS = {
+    "moment": wording.moment,
+    "day": wording.day,
+    "markdown": markdown.to_html,
+    "size": wording.size,
+    "number": wording.number,
+    "initials": wording.initials,
+    "hue": wording.hue,
+    "blur": blur,
+    "plural": wording.plural,
+}
 
 
 def page(template: str, /, *, status: int = 200, title: str = "", **values: object) -> HTMLResponse:
@@ -43,29 +66,8 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {
-        "asset": asset,
-        "icon": marks.icon,
-        "status_mark": marks.status_mark,
-        "priority_mark": marks.priority_mark,
-        "avatar": marks.avatar,
-        "label_link": marks.label_link,
-        "due_mark": marks.due_mark,
-        "project_tabs": project_tabs,
-        "STATUS_NAMES": wording.STATUS_NAMES,
-        "PRIORITY_NAMES": wording.PRIORITY_NAMES,
-    }
-    environment.filters |= {
-        "moment": wording.moment,
-        "day": wording.day,
-        "markdown": markdown.to_html,
-        "size": wording.size,
-        "number": wording.number,
-        "initials": wording.initials,
-        "hue": wording.hue,
-        "blur": blur,
-        "plural": wording.plural,
-    }
+    environment.globals |= _GLOBALS
+    environment.filters |= _FILTERS
     # Known everywhere, also in the blocks and the included parts of a page.
     environment.globals["parts"] = environment.get_template("parts.html").module
     return environment
