@@ -76,6 +76,22 @@ def test_who_loses_the_project_of_the_page_is_told_and_keeps_the_text(live: Live
     page.context.close()
 
 
+def test_a_description_that_is_sent_after_a_sign_out_is_shown_again(live: LiveSite) -> None:
+    project = live.project("Signed out meanwhile")
+    page = as_person(live, sign_in(live, ADDRESS), f"/web/projects/{project}/settings")
+    page.get_by_label("Description").fill("Two lines\nthat took a while.")
+    page.context.clear_cookies()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("heading", name="You are signed out")).to_be_visible()
+    expect(page.get_by_label("What you wrote")).to_have_value("Two lines\nthat took a while.")
+    page.get_by_role("link", name="Sign in").click()
+    page.get_by_label("E-mail address").fill(ADDRESS)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_label("Description")).to_be_visible()
+    page.context.close()
+
+
 def test_who_is_signed_out_keeps_the_text_and_sends_it_after_signing_in_again(live: LiveSite) -> None:
     project = live.project("Signed out")
     task = live.task(project, "one")

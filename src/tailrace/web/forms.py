@@ -47,9 +47,10 @@ class Form:
         return self._values.get(name, [])
 
     def written(self) -> list[str]:
-        """Return what would be a pity to lose: every text of several words, but for passwords."""
+        """Return what would be a pity to lose: every text of several words, but passwords and what was there before."""
+        before = {self.text(name) for name in self._values if name.startswith("seen")}
         texts = (self.text(name) for name in self._values if "password" not in name)
-        return [text for text in texts if len(text.split()) > 1]
+        return [text for text in texts if len(text.split()) > 1 and text not in before]
 
     def read(self, model: type[M], **given: Any) -> M:
         """Return the form as `model`, from the fields of its names; `given` values come before those of the form.
