@@ -8,6 +8,7 @@ from datetime import timedelta
 from tailrace.jobs.engines.celery.engine import CeleryEngine
 from tailrace.jobs.engines.contract import Timing
 from tailrace.jobs.engines.launch import load_app
+from tailrace.jobs.errors import BrokerUnavailable
 
 
 def main() -> int:
@@ -34,7 +35,11 @@ def main() -> int:
         keep=timedelta(days=options.keep_days),
         timing=Timing(lease_s=options.lease, heartbeat_s=options.lease / 6),
     )
-    engine.run(parent=sys.stdin.fileno() if options.with_parent else None)
+    try:
+        engine.run(parent=sys.stdin.fileno() if options.with_parent else None)
+    except BrokerUnavailable as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     return 0
 
 
