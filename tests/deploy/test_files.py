@@ -110,6 +110,19 @@ def test_no_secret_has_a_default(compose: Any) -> None:
     assert set(re.findall(r"\$\{(\w+):\?", text)) == {"TAILRACE_SECRET", "POSTGRES_PASSWORD"}
 
 
+@pytest.mark.parametrize("file", [".env", "examples/parcels.db", "examples/parcels.db-wal", "tailrace-data/secret.key"])
+def test_git_takes_neither_secrets_nor_data(file: str) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("This is no clone.")
+    subprocess.run(["git", "check-ignore", "--quiet", "--no-index", file], cwd=ROOT, check=True)
+
+
+def test_an_image_takes_nothing_that_is_not_named() -> None:
+    everything, *others = (ROOT / ".dockerignore").read_text().split()
+    assert everything == "*"
+    assert [name for name in others if name.startswith("!.") or "data" in name] == []
+
+
 def test_the_proxy_is_believed_and_nobody_else(compose: Any) -> None:
     (network,) = compose["networks"]["default"]["ipam"]["config"]
     assert environment_of(compose["services"]["api-1"])["TAILRACE_TRUSTED_PROXIES"] == network["subnet"]
