@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import obstore
 import pytest
 
-from tailrace.storage import InvalidKey, StorageUnavailable
+from tailrace.storage import InvalidKey, StorageRefused, StorageUnavailable
 from tailrace.storage.s3 import S3Storage
 from tailrace.storage.signing import sign_again
 from tests.services import s3_keys, s3_storage
@@ -110,9 +110,24 @@ def test_a_server_that_is_down_is_told_in_one_sentence() -> None:
     with socket.create_server(("127.0.0.1", 0)) as reserved:
         port = reserved.getsockname()[1]
     storage = S3Storage(f"s3://test?endpoint=http://127.0.0.1:{port}")
-    with pytest.raises(StorageUnavailable, match="The bucket 'test' cannot be used") as caught:
+    with pytest.raises(StorageUnavailable, match="out of reach: check that its server runs, and its endpoint"):
         storage.check()
-    assert "\n" not in caught.value.detail
+
+
+def test_a_wrong_key_and_a_missing_one_are_told_in_a_sentence(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def explain(url: str, **keys: str) -> str:
+        with pytest.raises(StorageRefused) as caught, S3Storage(url, **keys).write("a/b") as writer:
+            writer.write(bytes(20_000_000))
+        return caught.value.detail
+
+    assert explain(s3_url, access_key_id="nobody", secret_access_key="nothing").endswith(
+        "refused the access key: correct the key or its rights."
+    )
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as reserved:
+        monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{reserved.getsockname()[1]}")
+    assert explain(s3_url).endswith("this machine has no role: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.")
 
 
 @pytest.mark.parametrize(

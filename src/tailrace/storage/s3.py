@@ -7,6 +7,7 @@ call that a storage library offers here: give the bucket a lifecycle rule that a
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from tailrace.storage.contract import ObjectMissing, StorageRefused, StorageUnavailable, check_key
+from tailrace.storage.contract import ObjectMissing, StorageError, StorageRefused, StorageUnavailable, check_key
 from tailrace.storage.signing import sign_again
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ PART_SIZE = 8 * 1024 * 1024
 READ_SIZE = 4 * 1024 * 1024
 LINK_LASTS = timedelta(minutes=5)
 _PROBE = "tailrace-probe"
+_NO_ENTRY = "refused the access key: correct the key or its rights."
+_NO_BUCKET = "does not exist: make it."
+_NO_KEY = "needs a key, and this machine has no role: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
+_SERVER = "check that its server runs, and its endpoint."
+# What the library says in some calls only by the text of a general error: the answer's status, and whether one came.
+_STATUS = re.compile(r"status code: (\d{3})\b")
+_REFUSALS = {"401": _NO_ENTRY, "403": _NO_ENTRY, "404": _NO_BUCKET}
+_SILENT = "error sending request"
+# Where a machine at Amazon asks for its role.
+_ROLES = re.compile("/latest/(?:api/token|meta-data)")
 
 
 class S3Storage:
@@ -156,15 +167,24 @@ class S3Storage:
             yield
         except FileNotFoundError as error:
             if key is None:
-                raise StorageRefused(f"The bucket {self.bucket!r} does not exist: make it.") from error
+                raise StorageRefused(f"The bucket {self.bucket!r} {_NO_BUCKET}") from error
             raise ObjectMissing(f"Nothing is stored under {key!r}.") from error
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            sentence = f"The bucket {self.bucket!r} refused the access key: correct the key or its rights."
-            raise StorageRefused(sentence) from error
+            raise StorageRefused(f"The bucket {self.bucket!r} {_NO_ENTRY}") from error
         except (BaseError, OSError) as error:
-            # The library's text goes on with a dump of its own structures after the first line.
-            reason = str(error).partition("\n")[0][:300]
-            raise StorageUnavailable(f"The bucket {self.bucket!r} cannot be used: {reason}") from error
+            raise self._explanation(error) from error
+
+    def _explanation(self, error: Exception) -> StorageError:
+        # The library's text goes on with a dump of its own structures after the first line.
+        reason = str(error).partition("\n")[0][:300]
+        if _ROLES.search(reason):
+            return StorageRefused(f"The bucket {self.bucket!r} {_NO_KEY}")
+        status = _STATUS.search(reason)
+        if status and status[1] in _REFUSALS:
+            return StorageRefused(f"The bucket {self.bucket!r} {_REFUSALS[status[1]]}")
+        if _SILENT in reason:
+            return StorageUnavailable(f"The bucket {self.bucket!r} is out of reach: {_SERVER}")
+        return StorageUnavailable(f"The bucket {self.bucket!r} cannot be used: {reason}")
 
 
 class _PartsWriter:
