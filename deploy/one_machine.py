@@ -1,11 +1,13 @@
 """Starts an installation made for many machines on this one, without containers: servers, API, workers, a proxy.
 
+    make setup EXTRAS=postgres,celery
     .venv/bin/python deploy/one_machine.py --data tailrace-data [--port 8080] [--apis 2] [--workers 2] [--proxy nginx]
 
 It is what `compose.yaml` starts, as processes of this user. A server whose address is in the environment
 (TAILRACE_DATABASE_URL, TAILRACE_BROKER_URL) is used; else PostgreSQL, and Valkey or Redis, are taken from where the
 system, or a wheel in this environment, has them, and keep their data in the data folder. A process that dies is started
-again a second later. Ctrl-C and SIGTERM stop everything, in the order that loses nothing; a kill stops it too.
+again a second later; one that never stays ends the whole. Ctrl-C and SIGTERM stop everything, in the order that loses
+nothing; a kill stops it too.
 
 Commands that work beside it read the same settings:    . tailrace-data/environment; tailrace user create …
 """
@@ -30,10 +32,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
+from tailrace.bootstrap import build
+from tailrace.settings import SettingsError, load_settings
+
 HERE = Path(__file__).parent
 _READY_WITHIN_S = 120
 _STOP_WITHIN_S = 15
 _PAUSE_S = 1.0
+_AT_ONCE_S = 10
+_MOST_SHORT_LIVES = 5
 
 
 @dataclass
@@ -46,9 +53,12 @@ class Part:
     uid: int | None = None
     stop_signal: int = signal.SIGTERM
     process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    short_lives: int = 0
 
     def start(self) -> None:
         """Start it; what it prints goes to standard error."""
+        self.started_at = time.monotonic()
         self.process = subprocess.Popen(
             self.command,
             env={**os.environ, **self.environment},
@@ -58,6 +68,16 @@ class Part:
             start_new_session=True,
             preexec_fn=_die_with_parent,  # noqa: PLW1509 - there are no threads here
         )
+
+    def restart(self, code: int) -> None:
+        """Start it again after it ended with `code`; raises SystemExit if it has ended at once again and again."""
+        lived_s = time.monotonic() - self.started_at
+        self.short_lives = self.short_lives + 1 if lived_s < _AT_ONCE_S else 0
+        if self.short_lives == _MOST_SHORT_LIVES:
+            raise SystemExit(f"{self.name} has ended at once {_MOST_SHORT_LIVES} times; the log above says why.")
+        print(f"{self.name} ended with {code}; it is started again", file=sys.stderr, flush=True)
+        time.sleep(_PAUSE_S)
+        self.start()
 
     def ask_to_stop(self) -> None:
         """Tell it to stop."""
@@ -118,9 +138,7 @@ class Installation:
     def _look(self) -> None:
         for part in self._parts:
             if part.process is not None and (code := part.process.poll()) is not None and not self._stopping:
-                print(f"{part.name} ended with {code}; it is started again", file=sys.stderr, flush=True)
-                time.sleep(_PAUSE_S)
-                part.start()
+                part.restart(code)
         time.sleep(0.1)
 
 
@@ -136,43 +154,68 @@ def _answers(url: str) -> bool:
     return False
 
 
-def plan(data: Path, port: int, apis: int, workers: int, proxy: str) -> tuple[Installation, str, list[str]]:
+def plan(
+    data: Path, sockets: Path, *, port: int, apis: int, workers: int, proxy: str
+) -> tuple[Installation, str, list[str]]:
     """Return the installation, the address that people use, and where it says that it is ready.
 
-    Raises SystemExit with a sentence if a program is missing.
+    `sockets` is an empty folder. Raises SystemExit with a sentence if a program or library is missing.
     """
-    data.mkdir(mode=0o700, parents=True, exist_ok=True)
-    common = {"TAILRACE_DATA": str(data.absolute()), "TAILRACE_ENGINE": "celery", "TAILRACE_HOST": "127.0.0.1"}
-    servers = []
-    for variable, server in (("TAILRACE_DATABASE_URL", postgresql), ("TAILRACE_BROKER_URL", valkey)):
-        if variable not in os.environ:
-            part, common[variable] = server(data)
-            servers.append(part)
     ports = free_ports(apis)
-    if proxy == "none":
-        port = ports[0]
-    url = f"http://127.0.0.1:{port}"
-    common["TAILRACE_BASE_URL"] = os.environ.get("TAILRACE_BASE_URL", url)
-    _write_down(data / "environment", common)
-    tailrace = [sys.executable, "-m", "tailrace"]
-    own = [Part(f"api {each}", [*tailrace, "serve", "--port", str(each)], common) for each in ports]
-    own += [Part(f"worker {number}", [*tailrace, "worker"], common) for number in range(1, workers + 1)]
+    url = f"http://127.0.0.1:{ports[0] if proxy == 'none' else port}"
+    common = _common(data, url)
     front = [] if proxy == "none" else [{"nginx": nginx, "caddy": caddy}[proxy](data / proxy, port, ports)]
+    servers = []
+    if "TAILRACE_BROKER_URL" not in os.environ:
+        part, common["TAILRACE_BROKER_URL"] = valkey(data)
+        servers.append(part)
+    if "TAILRACE_DATABASE_URL" not in os.environ:
+        part, common["TAILRACE_DATABASE_URL"] = postgresql(data, sockets)
+        servers.append(part)
+    _write_down(data / "environment", common)
     ready = [f"http://127.0.0.1:{each}/readyz" for each in ports]
-    return Installation([servers, own, front]), url, [*ready, f"{url}/healthz"]
+    return Installation([servers, _own(ports, workers, common), front]), url, [*ready, f"{url}/healthz"]
+
+
+def _common(data: Path, url: str) -> dict[str, str]:
+    """Return the settings of all processes but the addresses of servers.
+
+    Raises SystemExit if Tailrace cannot work with them: better once here than in each process again and again.
+    """
+    addresses = {"TAILRACE_DATABASE_URL": "postgresql:///postgres", "TAILRACE_BROKER_URL": "redis://127.0.0.1"}
+    given = {name.removeprefix("TAILRACE_").lower(): os.environ.get(name, value) for name, value in addresses.items()}
+    base_url = os.environ.get("TAILRACE_BASE_URL", url)
+    try:
+        tailrace = build(load_settings(data=data, engine="celery", host="127.0.0.1", base_url=base_url, **given))
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
+    tailrace.database.dispose()
+    return {
+        "TAILRACE_DATA": str(data.absolute()),
+        "TAILRACE_ENGINE": "celery",
+        "TAILRACE_HOST": "127.0.0.1",
+        "TAILRACE_BASE_URL": base_url,
+        # All of them have the same key, so that none warns of another's.
+        "TAILRACE_SECRET": os.fsdecode(tailrace.secret),
+    }
+
+
+def _own(ports: Sequence[int], workers: int, common: Mapping[str, str]) -> list[Part]:
+    tailrace = [sys.executable, "-m", "tailrace"]
+    apis = [Part(f"api {each}", [*tailrace, "serve", "--port", str(each)], common) for each in ports]
+    return apis + [Part(f"worker {number}", [*tailrace, "worker"], common) for number in range(1, workers + 1)]
 
 
 def _write_down(file: Path, environment: Mapping[str, str]) -> None:
-    # For the commands that work beside the service, such as `tailrace user create`; it holds a password.
+    # For the commands that work beside the service, such as `tailrace user create`; it holds a password and the key.
     file.touch(mode=0o600)
     file.write_text("".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items()))
 
 
-def postgresql(data: Path) -> tuple[Part, str]:
+def postgresql(data: Path, sockets: Path) -> tuple[Part, str]:
     """Return a PostgreSQL whose cluster is in the data folder, made if it is not there, and its address."""
     programs = _folder_of_postgresql()
     cluster = (data / "postgresql").absolute()
-    sockets = Path(tempfile.mkdtemp(prefix="tailrace-"))  # A socket's path may have about a hundred characters.
     uid = _other_than_root(cluster, sockets)
     if not (cluster / "PG_VERSION").exists():
         initdb = [str(programs / "initdb"), "-D", str(cluster), "-U", "tailrace", "--auth=trust", "--encoding=UTF8"]
@@ -301,8 +344,11 @@ def main() -> None:
     parser.add_argument("--proxy", choices=["nginx", "caddy", "none"], default="nginx")
     given = parser.parse_args()
     port = given.port or free_ports(1)[0]
-    installation, url, ready = plan(given.data, port, given.apis, given.workers, given.proxy)
-    installation.run(f"Tailrace on {url}  (data in {given.data.absolute()}; Ctrl-C stops it)", ready)
+    # Not in the data folder, whose path may be long: a socket's may have about a hundred characters.
+    with tempfile.TemporaryDirectory(prefix="tailrace-") as folder:
+        parts = {"apis": given.apis, "workers": given.workers, "proxy": given.proxy}
+        installation, url, ready = plan(given.data, Path(folder), port=port, **parts)
+        installation.run(f"Tailrace on {url}  (data in {given.data.absolute()}; Ctrl-C stops it)", ready)
 
 
 if __name__ == "__main__":

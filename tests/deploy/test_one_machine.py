@@ -24,7 +24,8 @@ from tests.services import unavailable
 from tests.streams.serving import Listening, wait_for
 
 pytestmark = pytest.mark.acceptance
-SCRIPT = Path(__file__).parents[2] / "deploy" / "one_machine.py"
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "deploy" / "one_machine.py"
 
 
 @dataclass
@@ -52,12 +53,16 @@ class Set:
                 ready |= {port} if httpx2.get(f"http://127.0.0.1:{port}/readyz").status_code == 200 else set()
         return ready
 
+    @property
+    def settings(self) -> dict[str, str]:
+        """Return the settings that are written down for commands beside the service."""
+        lines = (self.data / "environment").read_text().splitlines()
+        return dict(shlex.split(line)[1].split("=", 1) for line in lines)
+
     def run(self, *arguments: str, stdin: str = "") -> str:
         """Run a command beside the service, with its settings, and return what it prints."""
-        lines = (self.data / "environment").read_text().splitlines()
-        settings = dict(shlex.split(line)[1].split("=", 1) for line in lines)
         command = [*COMMAND, *arguments]
-        environment = {**os.environ, **settings}
+        environment = {**os.environ, **self.settings}
         done = subprocess.run(command, env=environment, input=stdin, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
@@ -102,6 +107,34 @@ def running(folder: Path) -> Iterator[Set]:
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+def test_what_cannot_work_is_told_in_a_sentence_before_anything_is_started(tmp_path: Path) -> None:
+    environment = {**os.environ, "TAILRACE_DATABASE_URL": f"sqlite:///{tmp_path}/tailrace.db"}
+    command = [sys.executable, str(SCRIPT), "--data", str(tmp_path / "data")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    (sentence,) = done.stderr.splitlines()
+    assert "set TAILRACE_DATABASE_URL=postgresql://" in sentence
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_process_that_never_stays_ends_the_whole() -> None:
+    parts = "[[Part('database', ['sleep', '60'])], [Part('proxy', ['false'])]]"
+    program = (
+        f"from deploy.one_machine import Installation, Part; Installation({parts}).run('', ['http://127.0.0.1:1'])"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1
+    *again, last = done.stderr.splitlines()
+    assert again == ["proxy ended with 1; it is started again"] * 4
+    assert last == "proxy has ended at once 5 times; the log above says why."
+
+
+def test_all_have_the_same_key(running: Set) -> None:
+    assert running.settings["TAILRACE_SECRET"] == (running.data / "secret.key").read_text()
+    assert "key that signs" not in (running.data.parent / "log").read_text()
 
 
 def test_a_job_runs_on_a_worker_and_is_followed_through_the_proxy(running: Set) -> None:
@@ -173,9 +206,12 @@ def _ask_until_it_breaks(running: Set, port: str, accepted: list[dict[str, str]]
 
 
 def test_a_signal_stops_everything_in_time(running: Set) -> None:
+    sockets = Path(running.settings["TAILRACE_DATABASE_URL"].partition("?host=")[2])
+    assert sockets.is_dir()
     family = psutil.Process(running.process.pid).children(recursive=True)
     assert len(family) > 8
     running.process.send_signal(signal.SIGTERM)
     assert running.process.wait(60) == 0
     _, alive = psutil.wait_procs(family, timeout=5)
     assert alive == []
+    assert not sockets.exists()
