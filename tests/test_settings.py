@@ -78,6 +78,20 @@ def test_a_wrong_secret_is_not_repeated(monkeypatch: pytest.MonkeyPatch) -> None
     assert "hunter2" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", ['"$(cat /srv/tailrace/secret.key)"', "`cat /srv/tailrace/secret.key`", "$(pass)"])
+def test_a_command_that_was_not_run_is_no_secret(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("TAILRACE_SECRET", value)
+    with pytest.raises(SettingsError, match="a command that no shell has run") as caught:
+        load_settings()
+    assert value not in str(caught.value)
+
+
+def test_how_long_a_secret_must_be_is_told_in_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TAILRACE_SECRET", "short")
+    with pytest.raises(SettingsError, match=r"TAILRACE_SECRET is wrong: it has 5 characters of at least 32\.$"):
+        load_settings()
+
+
 @pytest.mark.parametrize(
     ("host", "address"),
     [("0.0.0.0", "http://127.0.0.1:8000"), ("::", "http://[::1]:8000"), ("::1", "http://[::1]:8000")],

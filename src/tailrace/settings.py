@@ -106,6 +106,15 @@ def _photo_sizes(value: str) -> str:
     raise ValueError("write three growing numbers of pixels from 16 to 8192, such as 256,1024,2048")
 
 
+def _signing_key(value: SecretStr | None) -> SecretStr | None:
+    key = "" if value is None else value.get_secret_value()
+    if "$(" in key or "`" in key:
+        raise ValueError("it holds a command that no shell has run, $(…) or `…`: put there what the command prints")
+    if value is not None and len(key) < _SECRET_LENGTH:
+        raise ValueError(f"it has {len(key)} characters of at least {_SECRET_LENGTH}")
+    return value
+
+
 class Settings(BaseSettings):
     """The settings of one service, read once when it starts."""
 
@@ -170,10 +179,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level that is logged: `debug`, `info`, `warning` or `error`."
     )
-    secret: SecretStr | None = Field(
-        None,
-        min_length=_SECRET_LENGTH,
-        description="Key that signs links, 32 characters or more; by default made once, in `secret.key`.",
+    secret: Annotated[SecretStr | None, AfterValidator(_signing_key)] = Field(
+        None, description="Key that signs links, 32 characters or more; by default made once, in `secret.key`."
     )
 
     @property

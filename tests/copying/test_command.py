@@ -7,6 +7,7 @@ import re
 import secrets
 import subprocess
 import time
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -153,15 +154,51 @@ def _wait_for_lock(target: Database, copy: subprocess.Popen[bytes]) -> None:
 
 
 def test_the_settings_to_go_on_with_are_those_that_work(tmp_path: Path) -> None:
-    data, address = tmp_path / "old", make_url(postgres_url()).set(drivername="postgresql", password="not a secret")
+    data, address = tmp_path / "old", make_url(postgres_url()).set(drivername="postgresql", password="not a $secret")
     run_command(data, "migrate")
     to = address.render_as_string(hide_password=False)
     done = run_command(data, "copy", "--to", to)
     assert done.returncode == 0, done.stderr
-    setting = re.search(r"^ +TAILRACE_DATABASE_URL=(.*)$", done.stdout, re.MULTILINE)
-    assert setting is not None
-    assert setting[1] == to
-    assert run_command(data, "migrate", TAILRACE_DATABASE_URL=setting[1]).stdout.endswith(" already.\n")
+    file = tmp_path / "environment"
+    file.write_text(done.stdout.partition("these settings:\n")[2])
+    given = _read_as_file(file)
+    assert given["TAILRACE_DATABASE_URL"] == to
+    assert given["TAILRACE_SECRET"] == (data / "secret.key").read_text()
+    assert _read_as_shell(file, given) == given
+    assert run_command(tmp_path / "new", "migrate", **given).stdout.endswith(" already.\n")
+    assert not (tmp_path / "new" / "secret.key").exists()
+
+
+def test_a_key_that_cannot_be_written_as_a_setting_is_named_by_its_file(tmp_path: Path) -> None:
+    run_command(tmp_path, "migrate")
+    (tmp_path / "secret.key").write_bytes(bytes(range(128, 192)))
+    told = run_command(tmp_path, "copy", "--to", postgres_url()).stdout
+    assert "TAILRACE_SECRET" not in told
+    assert f"\n# Copy {tmp_path}/secret.key into the new data folder, or links in old mails fail.\n" in told
+
+
+def test_a_secret_that_was_set_is_not_printed(tmp_path: Path) -> None:
+    run_command(tmp_path, "migrate")
+    done = run_command(tmp_path, "copy", "--to", postgres_url(), TAILRACE_SECRET="x" * 40)
+    assert done.returncode == 0, done.stderr
+    assert "SECRET" not in done.stdout
+    assert "x" * 40 not in done.stdout
+
+
+def _read_as_file(file: Path) -> dict[str, str]:
+    """Return what systemd and Docker read: names and values; lines that begin with # are remarks."""
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Z_]+=([^'\"\s]+|'[^']*')", line) for line in lines), lines
+    pairs = (line.split("=", 1) for line in lines)
+    return {name: value.strip("'") for name, value in pairs}
+
+
+def _read_as_shell(file: Path, names: Iterable[str]) -> dict[str, str]:
+    script = f". {file} && env -0"
+    shell = subprocess.run(["sh", "-eac", script], env={}, capture_output=True, text=True, check=True)
+    assert shell.stderr == ""
+    found = dict(line.split("=", 1) for line in shell.stdout.split("\0") if line)
+    return {name: found[name] for name in names}
 
 
 def test_a_database_without_its_data_folder_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tailrace.cli.common import CommandError, alone_in, existing_settings
+from tailrace.cli.copied_settings import lines_of_settings
 
 if TYPE_CHECKING:
+    from tailrace.bootstrap import Tailrace
     from tailrace.settings import Settings
 
 
@@ -43,7 +45,7 @@ def copy(
             source.database.dispose()
             target.dispose()
     # As it was given: without its password it could not be started on.
-    _tell_how_to_go_on(settings, to, to_storage)
+    _tell_how_to_go_on(source, to, to_storage)
 
 
 def _settings_of_copy(to: str, to_storage: str | None) -> "Settings":
@@ -55,13 +57,9 @@ def _settings_of_copy(to: str, to_storage: str | None) -> "Settings":
         raise CommandError(f"{error} That is --to, or --to-storage.") from None
 
 
-def _tell_how_to_go_on(settings: "Settings", to: str, to_storage: str | None) -> None:
+def _tell_how_to_go_on(source: "Tailrace", to: str, to_storage: str | None) -> None:
     print("Everything is there, and the same. Start Tailrace on it with these settings:")
-    print(f"  TAILRACE_DATABASE_URL={to}")
-    if to_storage is not None:
-        print(f"  TAILRACE_STORAGE_URL={to_storage}")
-    if settings.secret is None:
-        print(f'  TAILRACE_SECRET="$(cat {settings.data.absolute() / "secret.key"})"    (or links in old mails fail)')
+    print(*lines_of_settings(source, to, to_storage), sep="\n")
 
 
 @contextmanager
