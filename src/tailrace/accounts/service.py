@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Collection
+from datetime import timedelta
 
 from sqlalchemy import FromClause, delete, exists, select
 from sqlalchemy.exc import IntegrityError
@@ -22,7 +23,7 @@ from tailrace.accounts.credentials import (
 from tailrace.accounts.models import SetupSecret, User
 from tailrace.accounts.principal import Principal
 from tailrace.accounts.schemas import Person, UserChanges, UserPage, UserView
-from tailrace.database import upsert, utcnow
+from tailrace.database import utcnow
 from tailrace.errors import Conflict, Forbidden, NotFound
 
 __all__ = [
@@ -61,14 +62,20 @@ def setup_needed(session: Session) -> bool:
     return not session.scalar(select(exists().where(User.is_admin)))
 
 
-def issue_setup_token(session: Session) -> str:
-    """Return a new secret for the set-up link, which replaces an earlier one; raises Conflict if set-up is over."""
+def issue_setup_token(session: Session, *, spare: timedelta = timedelta(0)) -> str:
+    """Return a new secret for the set-up link, which replaces one that is older than `spare`.
+
+    Raises Conflict if set-up is over, or another service has just issued one.
+    """
     if not setup_needed(session):
         raise Conflict("Tailrace has an administrator already; sign in, or ask them for an account.")
+    session.execute(delete(SetupSecret).where(SetupSecret.created_at <= utcnow() - spare))
     secret = secrets.token_urlsafe(24)
-    values = {"secret_hash": hash_secret(secret), "created_at": utcnow()}
-    # Several services on one database may start at the same moment, and each issues one.
-    upsert(session, SetupSecret, keys={"id": 1}, values=values)
+    try:
+        with session.begin_nested():
+            session.add(SetupSecret(id=1, secret_hash=hash_secret(secret)))
+    except IntegrityError as error:
+        raise Conflict("Another service, which started just before, has printed the set-up link.") from error
     return secret
 
 

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from types import FrameType
 
 import typer
@@ -22,12 +23,15 @@ from tailrace.cli.common import CommandError, alone_in, check_storage, warn_of_u
 from tailrace.cli.engine import EngineKeeper
 from tailrace.cli.protocol import BoundedHeads
 from tailrace.cli.worker import APP
+from tailrace.errors import Conflict
 from tailrace.logging_setup import configure_logging, log_file
 from tailrace.migrations import migrate
 from tailrace.settings import Settings
 from tailrace.streams import adopt_order
 
 _DRAIN_S = 2
+# Of several APIs that start within that time one prints the set-up link.
+_START_TOGETHER = timedelta(seconds=30)
 _OTHERWISE = "stop that one, or choose another folder with --data"
 _log = logging.getLogger(__name__)
 
@@ -72,7 +76,7 @@ def _serve(tailrace: Tailrace, listener: socket.socket) -> None:
 
     for engine in engines:
         engine.start()
-    _log.info("Tailrace %s listens on %s", __version__, tailrace.base_url)
+    _log.info("Tailrace %s listens on %s port %d", __version__, *listener.getsockname()[:2])
     try:
         _Server(_configure(app, settings), stop).run(sockets=[listener])
     finally:
@@ -124,9 +128,14 @@ def _greet(tailrace: Tailrace) -> None:
     with tailrace.database.read() as session:
         if not accounts.setup_needed(session):
             return
-    with tailrace.database.write() as session:
-        token = accounts.issue_setup_token(session)
-    typer.echo(f"Create the administrator here, once: {tailrace.base_url}/setup?token={token}")
+    alone = tailrace.settings.engine == "local"
+    try:
+        with tailrace.database.write() as session:
+            token = accounts.issue_setup_token(session, spare=timedelta(0) if alone else _START_TOGETHER)
+    except Conflict as other:
+        typer.echo(other.detail)
+    else:
+        typer.echo(f"Create the administrator here, once: {tailrace.base_url}/setup?token={token}")
 
 
 def _hand_down(settings: Settings) -> None:
