@@ -15,8 +15,10 @@ import psycopg
 import pytest
 from sqlalchemy import make_url, text
 
+from tailrace.bootstrap import open_storage
 from tailrace.database import Database
 from tailrace.migrations import COPYING, current_revision, migrate
+from tailrace.settings import load_settings
 from tailrace.storage import LocalStorage
 from tests.copying.conftest import Move
 from tests.copying.test_interruptions import check_whole
@@ -167,6 +169,25 @@ def test_the_settings_to_go_on_with_are_those_that_work(tmp_path: Path) -> None:
     assert _read_as_shell(file, given) == given
     assert run_command(tmp_path / "new", "migrate", **given).stdout.endswith(" already.\n")
     assert not (tmp_path / "new" / "secret.key").exists()
+
+
+def test_files_that_stay_are_found_from_another_folder_and_said_to_be_shared(tmp_path: Path) -> None:
+    run_command(tmp_path / "my old", "migrate")
+    with LocalStorage(tmp_path / "my old" / "files").write("reports/1/1.csv") as writer:
+        writer.write(b"id\n1\n")
+    told = run_command(tmp_path / "my old", "copy", "--to", postgres_url()).stdout
+    assert "\n# The files stay where they are, " in told
+    (tmp_path / "environment").write_text(told.partition("these settings:\n")[2])
+    settings = load_settings(storage_url=_read_as_file(tmp_path / "environment")["TAILRACE_STORAGE_URL"])
+    assert list(open_storage(settings).keys()) == ["reports/1/1.csv"]
+
+
+def test_files_that_went_elsewhere_are_not_said_to_be_shared(tmp_path: Path) -> None:
+    run_command(tmp_path / "old", "migrate")
+    files = f"file://{tmp_path}/files"
+    told = run_command(tmp_path / "old", "copy", "--to", postgres_url(), "--to-storage", files).stdout
+    assert f"\nTAILRACE_STORAGE_URL={files}\n" in told
+    assert "stay where they are" not in told
 
 
 def test_a_key_that_cannot_be_written_as_a_setting_is_named_by_its_file(tmp_path: Path) -> None:

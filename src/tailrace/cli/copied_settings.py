@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tailrace.bootstrap import Tailrace
 
+_SHARED = (
+    "# The files stay where they are, the old installation's and the new one's at once: what one deletes, the other",
+    "# misses. For an old one that stays whole, copy again, to a new database, with --to-storage file:///FOLDER or",
+    "# s3://BUCKET/PREFIX.",
+)
 _PLAIN_KEY = re.compile(rb"[A-Za-z0-9_+/=.:@%,-]+")
 
 
@@ -17,9 +22,17 @@ def lines_of_settings(old: "Tailrace", to: str, to_storage: str | None) -> list[
     lines of their own that begin with `#`: systemd and Docker take one behind a value for a part of it.
     """
     lines = ["# In a shell, type `set -a` before these lines.", _assignment("DATABASE_URL", to)]
-    if to_storage is not None:
-        lines.append(_assignment("STORAGE_URL", to_storage))
+    lines += _lines_of_shared_storage(old) if to_storage is None else [_assignment("STORAGE_URL", to_storage)]
     return [*lines, *_lines_of_secret(old), "# All other settings stay as they are."]
+
+
+def _lines_of_shared_storage(old: "Tailrace") -> list[str]:
+    from tailrace.storage import LocalStorage
+
+    storage, address = old.storage, old.settings.storage_url
+    if isinstance(storage, LocalStorage):
+        address = f"file://{storage.folder}"
+    return [*_SHARED, _assignment("STORAGE_URL", str(address))]
 
 
 def _lines_of_secret(old: "Tailrace") -> list[str]:

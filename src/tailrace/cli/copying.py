@@ -20,10 +20,12 @@ def copy(
     ],
     to_storage: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Where files go, s3://BUCKET/PREFIX; else they stay."),
+        typer.Option(metavar="ADDRESS", help="Where files go, s3://BUCKET/PREFIX or file:///FOLDER; else they stay."),
     ] = None,
 ) -> None:
     """Move an installation from SQLite to PostgreSQL, and its files to S3. Nothing is changed here.
+
+    Without --to-storage, old and new share the files: what one deletes, the other misses.
 
     Stop the service first. Killed at any moment, the copy goes on when the same command is run again. Every table is
     compared by its number of rows and a digest of their contents, every file by its size and SHA-256.
