@@ -217,3 +217,49 @@ def test_systemd_understands_the_units(unit: Path, tmp_path: Path) -> None:
     done = subprocess.run(["systemd-analyze", "verify", file], capture_output=True, text=True, check=False)
     told = [line for line in done.stderr.splitlines() if unit.stem.split("@")[0] in line]
     assert (done.returncode, told) == (0, [])
+
+
+def _shown_settings() -> str:
+    """Return the settings of many machines that the how-to shows for systemd, with something in each gap."""
+    page = (ROOT / "docs" / "how-to" / "many-machines.md").read_text().partition("\n## systemd\n")[2]
+    (block,) = re.findall(r"```sh\n( +TAILRACE_BASE_URL=.*?)```", page, re.DOTALL)
+    return re.sub("^ +", "", block, flags=re.MULTILINE).replace("…", "s" * 64)
+
+
+def _as_systemd_reads(settings: str) -> dict[str, str]:
+    return dict(re.findall(r"^(\w+)='([^']*)'$", settings, re.MULTILINE))
+
+
+def test_the_settings_in_the_how_to_are_such_as_tailrace_starts_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = _as_systemd_reads(_shown_settings())
+    assert {name for name in settings if name.startswith("TAILRACE_")} <= {
+        f"TAILRACE_{field.upper()}" for field in Settings.model_fields
+    }
+    for name, value in {**settings, "TAILRACE_DATA": str(tmp_path)}.items():
+        monkeypatch.setenv(name, value)
+    tailrace = build(load_settings())
+    assert tailrace.unshared == []
+    tailrace.database.dispose()
+
+
+def test_the_command_of_the_administrator_has_the_settings_of_the_services(tmp_path: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("Only root may be another user.")
+    settings = f"{_shown_settings()}TAILRACE_MAIL_FROM='a&b;$c d@example.org'\n"
+    (tmp_path / "environment").write_text(settings)
+    script = (ROOT / "deploy" / "systemd" / "tailrace.sh").read_text()
+    for installed, here in (
+        ("/etc/tailrace/environment", tmp_path / "environment"),
+        ("/var/lib/tailrace", tmp_path),
+        ("-u tailrace", "-u nobody"),
+        ("/opt/tailrace/.venv/bin/tailrace", "/usr/bin/env"),
+    ):
+        assert installed in script
+        script = script.replace(installed, str(here))
+    command = ["sh", "-c", script, "tailrace", "sh", "-c", "id -un; env"]
+    user, *variables = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert user == "nobody"
+    expected = {**_as_systemd_reads(settings), "TAILRACE_DATA": str(tmp_path)}
+    assert expected.items() <= dict(line.partition("=")[::2] for line in variables).items()
