@@ -18,6 +18,8 @@ def test_two_windows_see_one_change(live: LiveSite) -> None:
     here = live.page(f"/web/projects/{project}")
     there = live.page(f"/web/projects/{project}")
     connected(there)
+    here.get_by_label("New task").fill("paint !hgih")
+    expect(here.locator("#quick-preview")).to_contain_text("no priority or person here: !hgih")
     here.get_by_label("New task").fill("replace valve !high @me #pump tomorrow")
     expect(here.locator("#quick-preview")).to_contain_text("Tomorrow")
     here.get_by_role("button", name="Add", exact=True).click()

@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date
 from itertools import product
 
@@ -75,7 +76,12 @@ def test_a_day_at_the_end_is_when_it_is_due(words: str, day: date) -> None:
     ],
 )
 def test_what_means_nothing_stays_in_the_title(line: str) -> None:
-    assert read(line) == QuickTask(line)
+    assert replace(read(line), unknown=[]) == QuickTask(line)
+
+
+def test_marked_words_that_mean_nothing_are_told() -> None:
+    task = read(r"paint !hgih @nobody !! 5@3 \!high !high")
+    assert (task.unknown, task.priority) == (["!hgih", "@nobody"], Priority.HIGH)
 
 
 def test_a_backslash_keeps_a_mark() -> None:

@@ -31,13 +31,17 @@ _DAYS_MAX = 3650
 
 @dataclass(slots=True)
 class QuickTask:
-    """What a line says; `assignee` is one of the people that were known."""
+    """What a line says; `assignee` is one of the people that were known.
+
+    `unknown` are words of the title that were marked, as a priority or a person is, and mean neither.
+    """
 
     title: str = ""
     priority: Priority = Priority.NONE
     assignee: Person | None = None
     labels: list[str] = field(default_factory=list)
     due: date | None = None
+    unknown: list[str] = field(default_factory=list)
 
     def as_input(self) -> TaskInput:
         """Return the task to be created; raises pydantic.ValidationError if the title is missing or too long."""
@@ -58,6 +62,7 @@ def parse(line: str, *, me: int, people: Sequence[Person], today: date) -> Quick
     kept = words[: len(words) - count]
     if count and kept and kept[-1].lower() in {"due", "by", "on", "until"}:
         kept = kept[:-1]
+    task.unknown = [word for word in kept if word[0] in "!@" and word[1:2].isalpha()]
     task.title = " ".join(word[1:] if word[:1] == "\\" and word[1:2] in "!@#" else word for word in kept)
     return task
 

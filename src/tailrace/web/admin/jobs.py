@@ -147,6 +147,7 @@ def _list(session: Session, visit: Visit, chosen: Chosen, after: str) -> dict[st
         "jobs": jobs[:_SHOWN],
         "next": jobs[_SHOWN - 1].id if len(jobs) > _SHOWN else "",
         "states": STATE_NAMES,
+        "occurring": {state: name for state, name in STATE_NAMES.items() if state in {each.state for each in counts}},
         "by_state": by_state,
         "by_kind": by_kind,
         "kinds": sorted({each.kind for each in counts} | set(chosen.kinds)),
