@@ -282,6 +282,12 @@ def test_a_refusal_has_the_navigation_and_leads_back(ada: Browser, site: Site) -
     assert 'aria-label="Sections"' not in outside.text
 
 
+def test_who_fails_to_sign_in_before_the_set_up_is_told_of_its_link_all_the_same(site: Site) -> None:
+    form = {"email": "ada@site.test", "password": PASSWORD}
+    for answer in (site.client().get("/sign-in"), site.client().post("/web/sign-in", data=form)):
+        assert "Open the set-up link" in visible(answer.text)
+
+
 def test_what_was_written_is_shown_again_to_who_sent_it_after_a_sign_out(ada: Browser, site: Site) -> None:
     address = ada.sent("/web/projects", name="Mill Quarter")
     words = "Two <lines>\r\nof a description"

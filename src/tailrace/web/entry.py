@@ -13,6 +13,7 @@ from tailrace.accounts.passwords import hash_password
 from tailrace.accounts.principal import Principal
 from tailrace.accounts.schemas import SetupInput, SignInInput, UserChanges, UserView
 from tailrace.accounts.sign_in import SignInLimitsDep, sign_in
+from tailrace.database import Database
 from tailrace.errors import Conflict, Forbidden, TailraceError, Unauthorized
 from tailrace.http.dependencies import DatabaseDep
 from tailrace.web.forms import Form
@@ -74,9 +75,7 @@ def sign_in_page(
     with suppress(Unauthorized):
         accounts.authenticate(database, "session", cookie or "")
         return go(_own_address(next))
-    with database.read() as session:
-        setup_needed = accounts.setup_needed(session)
-    response = page("entry/sign_in", form=Form.of(next=next), setup_needed=setup_needed, said=flash(request))
+    response = _sign_in_page(database, Form.of(next=next), said=flash(request))
     response.delete_cookie(FLASH, path="/")
     return response
 
@@ -90,10 +89,16 @@ def sign_in_form(request: Request, database: DatabaseDep, limits: SignInLimitsDe
         address = client_address(request)
         secret = sign_in(database, limits, email=given.email, password=given.password, address=address)
     except TailraceError as error:
-        return page("entry/sign_in", status=error.status, form=form.refused(error), setup_needed=False, said="")
+        return _sign_in_page(database, form.refused(error), status=error.status)
     response = go(_own_address(form.text("next")))
     set_session_cookie(request, response, secret)
     return response
+
+
+def _sign_in_page(database: Database, form: Form, *, said: str = "", status: int = 200) -> Response:
+    with database.read() as session:
+        setup_needed = accounts.setup_needed(session)
+    return page("entry/sign_in", status=status, form=form, setup_needed=setup_needed, said=said)
 
 
 @inside.post("/web/sign-out")
