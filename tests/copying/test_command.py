@@ -233,17 +233,33 @@ def test_a_database_without_its_data_folder_is_told_in_a_sentence(tmp_path: Path
     )
 
 
-def test_a_target_that_is_no_address_is_told_in_a_sentence(tmp_path: Path) -> None:
-    run_command(tmp_path, "migrate")
-    wrong = run_command(tmp_path, "copy", "--to", "mysql://host/name")
+@pytest.mark.parametrize("target", ["mysql://host/name", "sqlite:///{}/x.db", "x.db"])
+def test_a_target_that_is_not_postgresql_is_told_in_a_sentence_and_not_made(tmp_path: Path, target: str) -> None:
+    run_command(tmp_path / "data", "migrate")
+    wrong = run_command(tmp_path / "data", "copy", "--to", target.format(tmp_path))
     assert wrong.returncode == 1
-    assert wrong.stderr.count("\n") == 1
-    assert "begin it with sqlite:/// or postgresql://" in wrong.stderr
+    assert re.fullmatch(r"tailrace: The target is PostgreSQL: give its address as postgresql://.*\.\n", wrong.stderr)
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize("to_storage", ["s3://bucket?colour=red", "/srv/files"])
+def test_a_storage_that_cannot_be_is_told_by_its_option(tmp_path: Path, to_storage: str) -> None:
+    run_command(tmp_path, "migrate")
+    wrong = run_command(tmp_path, "copy", "--to", "postgresql://nobody@127.0.0.1:1/name", "--to-storage", to_storage)
+    assert (wrong.returncode, wrong.stderr.count("\n")) == (1, 1)
+    assert wrong.stderr.endswith(" That is --to, or --to-storage.\n")
 
 
 def test_a_target_that_does_not_answer_is_told_in_a_sentence(tmp_path: Path) -> None:
     run_command(tmp_path, "migrate")
     away = run_command(tmp_path, "copy", "--to", "postgresql://nobody@127.0.0.1:1/name")
     assert away.returncode == 1
-    told = r"tailrace: The database cannot be used: connection failed: .*refused\. Check TAILRACE_DATABASE_URL, .*\n"
+    told = r"tailrace: The database cannot be used: connection failed: .*refused\. Start its server, or .* in --to\.\n"
     assert re.fullmatch(told, away.stderr)
+
+
+def test_a_target_that_is_not_there_is_told_in_a_sentence(tmp_path: Path) -> None:
+    run_command(tmp_path, "migrate")
+    nowhere = make_url(postgres_url()).set(database="nowhere").render_as_string(hide_password=False)
+    told = run_command(tmp_path, "copy", "--to", nowhere).stderr
+    assert told.endswith('"nowhere" does not exist. Make that database on its server, or name another in --to.\n')

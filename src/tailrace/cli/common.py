@@ -42,13 +42,16 @@ def expected_errors() -> tuple[type[Exception], ...]:
     return (CommandError, *found)
 
 
-def sentence_of(error: Exception) -> str:
-    """Return what an expected error says to a person; a driver's words become one line, with the cure."""
-    origin = getattr(error, "orig", None)
-    if origin is None:
+def sentence_of(error: Exception, *, setting: str = "TAILRACE_DATABASE_URL") -> str:
+    """Return what an expected error says to a person; a driver's words become one line, with the cure.
+
+    `setting` is where they gave the database's address.
+    """
+    if getattr(error, "orig", None) is None:
         return str(error)
-    reason = str(origin).partition("\n")[0].removesuffix(".")
-    return f"The database cannot be used: {reason}. Check TAILRACE_DATABASE_URL, and that its server runs."
+    from tailrace.operations.database_errors import cure_of, reason_of
+
+    return f"The database cannot be used: {reason_of(error).removesuffix('.')}. {cure_of(error, setting=setting)}"
 
 
 def existing_settings(**overrides: Any) -> "Settings":

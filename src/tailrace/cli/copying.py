@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tailrace.cli.common import CommandError, alone_in, existing_settings
+from tailrace.cli.common import CommandError, alone_in, existing_settings, sentence_of
 from tailrace.cli.copied_settings import lines_of_settings
 
 if TYPE_CHECKING:
     from tailrace.bootstrap import Tailrace
-    from tailrace.settings import Settings
 
 
 def copy(
@@ -30,33 +29,55 @@ def copy(
     Stop the service first. Killed at any moment, the copy goes on when the same command is run again. Every table is
     compared by its number of rows and a digest of their contents, every file by its size and SHA-256.
     """
-    from tailrace.bootstrap import build, open_database, open_storage
-    from tailrace.copying import Files, copy_installation
+    from tailrace.bootstrap import build
     from tailrace.logging_setup import configure_logging
 
     settings = existing_settings()
-    wanted = _settings_of_copy(to, to_storage)
     configure_logging(level="warning", style="console")
     with alone_in(settings.data, otherwise="stop it, then copy"):
-        source, target = build(settings), open_database(wanted)
-        files = Files(source.storage, open_storage(wanted), to_storage) if to_storage else None
+        source = build(settings)
         try:
-            with _progress() as progress:
-                copy_installation(source.database, target, files, progress)
+            with _options_named():
+                _copy(source, to, to_storage)
         finally:
             source.database.dispose()
-            target.dispose()
     # As it was given: without its password it could not be started on.
     _tell_how_to_go_on(source, to, to_storage)
 
 
-def _settings_of_copy(to: str, to_storage: str | None) -> "Settings":
-    from tailrace.settings import SettingsError, load_settings
+def _copy(source: "Tailrace", to: str, to_storage: str | None) -> None:
+    from tailrace.bootstrap import open_database, open_storage
+    from tailrace.copying import Files, check_target, copy_installation
+    from tailrace.settings import load_settings
+
+    # Before it is opened: that would make a file for an address of SQLite.
+    check_target(to)
+    wanted = load_settings(database_url=to, storage_url=to_storage)
+    target = open_database(wanted)
+    files = Files(source.storage, open_storage(wanted), to_storage) if to_storage else None
+    try:
+        with _progress() as progress:
+            copy_installation(source.database, target, files, progress)
+    finally:
+        target.dispose()
+
+
+@contextmanager
+def _options_named() -> Iterator[None]:
+    """Have errors name the options that were given, rather than the settings that they stand for."""
+    from sqlalchemy.exc import OperationalError
+
+    from tailrace.operations.database_errors import concerns_sqlite
+    from tailrace.settings import SettingsError
 
     try:
-        return load_settings(database_url=to, storage_url=to_storage)
+        yield
     except SettingsError as error:
         raise CommandError(f"{error} That is --to, or --to-storage.") from None
+    except OperationalError as error:
+        if concerns_sqlite(error):
+            raise
+        raise CommandError(sentence_of(error, setting="--to")) from error
 
 
 def _tell_how_to_go_on(source: "Tailrace", to: str, to_storage: str | None) -> None:

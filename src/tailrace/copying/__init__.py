@@ -12,7 +12,7 @@ copy goes on where it was. Until the end the target names `COPYING` as its revis
 """
 
 from tailrace.copying.errors import CopyDiffers, CopyError
-from tailrace.copying.installation import Files, copy_installation
+from tailrace.copying.installation import Files, check_target, copy_installation
 from tailrace.copying.progress import Progress
 
-__all__ = ["CopyDiffers", "CopyError", "Files", "Progress", "copy_installation"]
+__all__ = ["CopyDiffers", "CopyError", "Files", "Progress", "check_target", "copy_installation"]

@@ -31,6 +31,12 @@ class Files:
     address: str
 
 
+def check_target(address: str) -> None:
+    """Raise CopyError unless `address` is one of PostgreSQL, the only database that is copied to."""
+    if not address.startswith(("postgresql://", "postgresql+psycopg://")):
+        raise CopyError("The target is PostgreSQL: give its address as postgresql://USER:PASSWORD@HOST/NAME.")
+
+
 def copy_installation(source: Database, target: Database, files: Files | None, progress: Progress) -> None:
     """Copy the SQLite database `source`, which no service uses, to the PostgreSQL database `target`, and the files.
 
@@ -39,8 +45,7 @@ def copy_installation(source: Database, target: Database, files: Files | None, p
     call goes on with what is missing.
     """
     _check_source(source)
-    if target.is_sqlite:
-        raise CopyError("The target is PostgreSQL: give its address as postgresql://USER:PASSWORD@HOST/NAME.")
+    check_target(str(target.url))
     name = str(source.engine.url.database)
     with _at_rest(source), _alone(target.engine):
         _prepare(target, files, name)

@@ -15,6 +15,7 @@ from tailrace.database import Database, DatabaseBusy, utcnow
 from tailrace.jobs import list_engines, list_jobs, list_queues
 from tailrace.mailer import Mailer, MailError
 from tailrace.migrations import HEAD, current_revision
+from tailrace.operations.database_errors import cure_of, reason_of
 from tailrace.storage import Storage, StorageError
 
 _GIB = 1024**3
@@ -41,8 +42,7 @@ def check_database(database: Database) -> Finding:
     except DatabaseBusy as error:
         return Finding("database", "fail", str(error), "Find the process that holds it, or wait.")
     except (SQLAlchemyError, OSError) as error:
-        cure = "Check TAILRACE_DATABASE_URL, the disk, and the rights on the file."
-        return Finding("database", "fail", _first_line(error), cure)
+        return Finding("database", "fail", reason_of(error), cure_of(error))
     if not writable:
         return Finding("database", "fail", "The database is read-only.", "Point TAILRACE_DATABASE_URL at the primary.")
     kind = "SQLite" if database.is_sqlite else "PostgreSQL"
@@ -54,7 +54,7 @@ def check_migrations(database: Database) -> Finding:
     try:
         revision = current_revision(database)
     except (SQLAlchemyError, OSError) as error:
-        return Finding("migrations", "fail", _first_line(error), "Mend the database first.")
+        return Finding("migrations", "fail", reason_of(error), "Mend the database first.")
     if revision == HEAD:
         return Finding("migrations", "ok", f"The schema is at revision {revision}.")
     found = f"The schema is at revision {revision or 'none'}, not {HEAD}."
@@ -86,7 +86,7 @@ def check_engine(database: Database) -> Finding:
         with database.read() as session:
             alive = [engine for engine in list_engines(session) if engine.alive]
     except (SQLAlchemyError, OSError) as error:
-        return Finding("engine", "fail", _first_line(error), "Mend the database first.")
+        return Finding("engine", "fail", reason_of(error), "Mend the database first.")
     troubles = [f"{engine.host}: {engine.trouble}" for engine in alive if engine.trouble]
     if not alive:
         cure = "Start `tailrace serve`, or `tailrace worker` where TAILRACE_ENGINE is celery."
@@ -104,7 +104,7 @@ def check_queues(database: Database) -> Finding:
             alive = [engine for engine in list_engines(session) if engine.alive]
             untaken = [queue for queue in list_queues(session) if not any(engine.takes(queue) for engine in alive)]
     except (SQLAlchemyError, OSError) as error:
-        return Finding("queues", "fail", _first_line(error), "Mend the database first.")
+        return Finding("queues", "fail", reason_of(error), "Mend the database first.")
     if alive and untaken:
         cure = f"Start `tailrace worker --queues {','.join(untaken)}`."
         return Finding("queues", "warn", f"Jobs wait that no engine takes, in {', '.join(untaken)}.", cure)
@@ -116,7 +116,7 @@ def check_disk(folder: Path) -> Finding:
     try:
         usage = shutil.disk_usage(folder)
     except OSError as error:
-        return Finding("disk", "fail", _first_line(error), f"Make {folder} readable.")
+        return Finding("disk", "fail", reason_of(error), f"Make {folder} readable.")
     found = f"{usage.free / _GIB:.1f} GiB of {usage.total / _GIB:.0f} GiB are free."
     if usage.free < _GIB:
         state: Literal["warn", "fail"] = "fail" if usage.free < _GIB // 10 else "warn"
@@ -130,7 +130,7 @@ def check_clock(database: Database) -> Finding:
         with database.read() as session:
             wrong_s = _seconds_gone_back(session) if database.is_sqlite else _seconds_from_server(session)
     except (SQLAlchemyError, OSError) as error:
-        return Finding("clock", "fail", _first_line(error), "Mend the database first.")
+        return Finding("clock", "fail", reason_of(error), "Mend the database first.")
     if wrong_s > _CLOCK_TOLERANCE_S:
         return Finding("clock", "fail", f"The clock is wrong by {wrong_s:.0f} s.", "Synchronise this machine's clock.")
     return Finding("clock", "ok", f"It is {utcnow():%Y-%m-%d %H:%M:%S} UTC.")
@@ -157,8 +157,3 @@ def _seconds_gone_back(session: Session) -> float:
 def _seconds_from_server(session: Session) -> float:
     theirs = session.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
     return abs(float(theirs) - time.time())
-
-
-def _first_line(error: Exception) -> str:
-    origin = getattr(error, "orig", None) or error
-    return str(origin).splitlines()[0][:300] if str(origin) else type(error).__name__
