@@ -170,6 +170,20 @@ def test_what_doctor_finds_is_shown_as_it_is(tmp_path: Path) -> None:
     assert str(data) in shown.stdout, shown.stderr
 
 
+@pytest.mark.parametrize("columns", [80, 40])
+def test_what_doctor_finds_is_wrapped_and_never_cut(tmp_path: Path, columns: int) -> None:
+    data = tmp_path / ("folder-" * 20) / "data"
+    run_command(data, "migrate")
+    (data / "mails").touch()
+    findings = {finding["part"]: finding for finding in json.loads(run_command(data, "doctor", "--json").stdout)}
+    shown = run_command(data, "doctor", COLUMNS=str(columns)).stdout
+    assert max(map(len, shown.splitlines())) <= columns
+    together = re.sub(r"\s", "", shown)
+    for part in ("engine", "mail"):
+        assert re.sub(r"\s", "", findings[part]["detail"] + findings[part]["cure"]) in together
+    assert str(data) in together
+
+
 def test_a_job_is_cancelled_and_retried(data: Path, job_id: str) -> None:
     assert run_command(data, "jobs", "cancel", job_id).stdout == f"{job_id} is cancelled.\n"
     again = run_command(data, "jobs", "cancel", job_id)

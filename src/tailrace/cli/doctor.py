@@ -40,12 +40,14 @@ def _print_json(findings: list["Finding"]) -> None:
 
 def _print_table(findings: list["Finding"]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("part", "state", "finding", "cure", box=None, pad_edge=False)
+    # What is too long goes on in the next line: rich would cut it, and a path or a command is needed whole.
+    said = Column("finding, and its cure", overflow="fold")
+    table = Table(Column("part", no_wrap=True), Column("state", no_wrap=True), said, box=None, pad_edge=False)
     for finding in findings:
         state = Text(finding.state, style=_COLOURS[finding.state])
         # As they are: rich would take [brackets] in an address or an error for markup.
-        table.add_row(Text(finding.part), state, Text(finding.detail), Text(finding.cure))
+        table.add_row(Text(finding.part), state, Text("\n".join(filter(None, (finding.detail, finding.cure)))))
     Console().print(table)
