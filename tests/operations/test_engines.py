@@ -42,3 +42,27 @@ def test_a_queue_that_no_engine_takes_is_named(database: Database) -> None:
     with database.write() as session:
         enrol(session, ON_ALL)
     assert check_queues(database).state == "ok"
+
+
+def test_queues_are_as_the_engines_are(database: Database) -> None:
+    assert (check_queues(database).state, check_queues(database).detail) == ("ok", "No jobs wait.")
+    with database.write() as session:
+        enqueue(session, waits)
+    assert (check_queues(database).state, check_queues(database).cure) == ("warn", check_engine(database).cure)
+    with database.write() as session:
+        enrol(session, ON_ALL)
+        report_alive(session, ON_ALL, trouble="The broker does not answer.")
+    finding = check_queues(database)
+    assert (finding.state, finding.cure) == ("warn", check_engine(database).cure)
+    assert finding.detail == "Jobs wait that no engine can take, in default."
+    with database.write() as session:
+        report_alive(session, ON_ALL)
+    assert check_queues(database).detail == "An engine takes each queue in which jobs wait."
+
+
+def test_of_a_queue_without_engine_and_one_in_trouble_the_first_is_to_be_mended_first(database: Database) -> None:
+    with database.write() as session:
+        enrol(session, ON_PHOTOS)
+        report_alive(session, ON_PHOTOS, trouble="The broker does not answer.")
+        enqueue(session, waits)
+    assert check_queues(database).cure == "Start `tailrace worker --queues default`."

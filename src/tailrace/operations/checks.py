@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from tailrace.database import Database, DatabaseBusy, utcnow
-from tailrace.jobs import list_engines, list_jobs, list_queues
+from tailrace.jobs import EngineInfo, list_engines, list_jobs, list_queues
 from tailrace.mailer import Mailer, MailError
 from tailrace.migrations import HEAD, current_revision
 from tailrace.operations.database_errors import cure_of, reason_of
@@ -20,6 +20,8 @@ from tailrace.storage import Storage, StorageError
 
 _GIB = 1024**3
 _CLOCK_TOLERANCE_S = 5
+_START = "Start `tailrace serve`, or `tailrace worker` where TAILRACE_ENGINE is celery."
+_MEND = "Check TAILRACE_BROKER_URL."
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +91,26 @@ def check_engine(database: Database) -> Finding:
         return Finding("engine", "fail", reason_of(error), "Mend the database first.")
     troubles = [f"{engine.host}: {engine.trouble}" for engine in alive if engine.trouble]
     if not alive:
-        cure = "Start `tailrace serve`, or `tailrace worker` where TAILRACE_ENGINE is celery."
-        return Finding("engine", "warn", "No engine was heard of lately, so jobs wait.", cure)
+        return Finding("engine", "warn", "No engine was heard of lately, so jobs wait.", _START)
     if len(troubles) == len(alive):
-        return Finding("engine", "warn", f"No engine can work. {troubles[0]}", "Check TAILRACE_BROKER_URL.")
+        return Finding("engine", "warn", f"No engine can work. {troubles[0]}", _MEND)
     workers = sum(engine.workers for engine in alive)
     return Finding("engine", "ok", " ".join([f"{len(alive)} running, {workers} jobs at a time.", *troubles]))
 
 
 def check_queues(database: Database) -> Finding:
-    """Answer whether an engine takes each queue in which jobs wait."""
+    """Answer whether an engine that can work takes each queue in which jobs wait."""
     try:
         with database.read() as session:
             alive = [engine for engine in list_engines(session) if engine.alive]
-            untaken = [queue for queue in list_queues(session) if not any(engine.takes(queue) for engine in alive)]
+            waiting = list_queues(session)
     except (SQLAlchemyError, OSError) as error:
         return Finding("queues", "fail", reason_of(error), "Mend the database first.")
-    if alive and untaken:
-        cure = f"Start `tailrace worker --queues {','.join(untaken)}`."
-        return Finding("queues", "warn", f"Jobs wait that no engine takes, in {', '.join(untaken)}.", cure)
-    return Finding("queues", "ok", "An engine takes each queue in which jobs wait." if alive else "No engine is there.")
+    untaken = _untaken(waiting, [engine for engine in alive if not engine.trouble])
+    if untaken:
+        cure = _cure_of_untaken(untaken, alive)
+        return Finding("queues", "warn", f"Jobs wait that no engine can take, in {', '.join(untaken)}.", cure)
+    return Finding("queues", "ok", "An engine takes each queue in which jobs wait." if waiting else "No jobs wait.")
 
 
 def check_disk(folder: Path) -> Finding:
@@ -139,6 +141,18 @@ def check_clock(database: Database) -> Finding:
 def run_checks(checks: list[Callable[[], Finding]]) -> list[Finding]:
     """Run the checks in order."""
     return [check() for check in checks]
+
+
+def _untaken(queues: Sequence[str], engines: Sequence[EngineInfo]) -> list[str]:
+    return [queue for queue in queues if not any(engine.takes(queue) for engine in engines)]
+
+
+def _cure_of_untaken(untaken: Sequence[str], alive: Sequence[EngineInfo]) -> str:
+    if not alive:
+        return _START
+    # Of the rest the engines are there, and in trouble.
+    missing = _untaken(untaken, alive)
+    return f"Start `tailrace worker --queues {','.join(missing)}`." if missing else _MEND
 
 
 def _takes_writes(session: Session, *, is_sqlite: bool) -> bool:
