@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import update
 
 from tailrace.database import utcnow
+from tailrace.errors import Conflict
 from tailrace.jobs import State, cancel_job, enqueue, get_job, retry_job
 from tailrace.jobs.maintenance import prune_finished
 from tailrace.jobs.testing import run_jobs
@@ -40,7 +41,7 @@ def put(world: World, key: str) -> None:
         writer.write(b"left over")
 
 
-def test_two_clicks_on_an_expired_report_make_one_new_and_a_later_one_another(world: World) -> None:
+def test_two_clicks_on_an_expired_report_make_one_new_until_that_has_expired_too(world: World) -> None:
     expired = make_ready(world)
     together = Barrier(2)
 
@@ -55,6 +56,10 @@ def test_two_clicks_on_an_expired_report_make_one_new_and_a_later_one_another(wo
         first, second = pool.map(click, range(2))
     assert first == second != expired
     world.run()
+    with pytest.raises(Conflict, match="the new one is ready"), world.database.write() as session:
+        service.repeat_report(session, world.ann, expired)
+    with world.database.write() as session:
+        session.execute(update(Report).values(expires_at=utcnow() - timedelta(seconds=1)))
     with ThreadPoolExecutor(2) as pool:
         third, fourth = pool.map(click, range(2))
     assert third == fourth not in {expired, first}

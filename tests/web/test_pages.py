@@ -299,6 +299,8 @@ def test_what_was_written_is_shown_again_to_who_sent_it_after_a_sign_out(ada: Br
         assert "not this one" not in refused.text
     gone = site.client().post(f"{address}/settings", data=sent, headers=came)
     assert gone.status_code == 401
+    unbroken = site.client().post(f"{address}/settings", data={**sent, "description": "記録" * 20}, headers=came)
+    assert "記録" * 20 in unbroken.text
     assert "Copy what you wrote, sign in, and send it again" in visible(gone.text)
     assert f'href="/sign-in?next={address}/settings"' in gone.text
     assert site.client().post(f"{address}/settings", data={"name": "Mill"}).headers["location"] == "/sign-in"

@@ -15,12 +15,13 @@ from starlette.responses import JSONResponse
 
 from tailrace.accounts.dependencies import CurrentUser
 from tailrace.accounts.principal import Principal
+from tailrace.errors import Conflict, Invalid
 from tailrace.http.fields import Id, IdempotencyKey
 from tailrace.http.limits import open_body
 from tailrace.http.problems import explain
 from tailrace.photos.access import check_upload
 from tailrace.photos.forms import FILES, FORM_BYTES, Refused, receive_many, receive_one
-from tailrace.photos.models import PhotoState
+from tailrace.photos.models import Photo, PhotoState
 from tailrace.photos.receipts import AnsweredMeanwhile, Receipt, find_receipt, keep_receipt
 from tailrace.photos.receiving import NewPhoto, finish
 from tailrace.photos.schemas import PhotoStarted
@@ -98,12 +99,12 @@ def _admit(
 
 
 def _keep(workshop: Workshop, user: Principal, idempotency_key: str, receipt: Receipt) -> None:
-    """Keep an answer, unless another request with the same key was faster: then that one's stays.
+    """Keep an answer, unless another request with the same key was faster, wherever to: then that one's stays.
 
     The photos are there by now, so this request is told of its own all the same; were the answer lost between the two,
     the same bytes would find them.
     """
-    with suppress(AnsweredMeanwhile), workshop.database.write() as session:
+    with suppress(AnsweredMeanwhile, Invalid), workshop.database.write() as session:
         keep_receipt(session, user, idempotency_key, receipt)
 
 
@@ -115,8 +116,18 @@ def _finish(workshop: Workshop, user: Principal, new: NewPhoto, idempotency_key:
     try:
         started = finish(workshop.database, workshop.storage, user, new, keep=keep)
     except AnsweredMeanwhile as meanwhile:
+        _check_same(workshop, meanwhile.receipt, new)
         return meanwhile.receipt
     return _receipt(path, started, new.bytes)
+
+
+def _check_same(workshop: Workshop, receipt: Receipt, new: NewPhoto) -> None:
+    """Raise Conflict unless the photo of a receipt has the bytes of this one, which was not kept."""
+    photo_id = (receipt.location or "").rpartition("/")[2]
+    with workshop.database.read() as session:
+        photo = session.get(Photo, photo_id)
+    if photo is None or photo.sha256 != new.sha256:
+        raise Conflict("This Idempotency-Key was used for another picture just now; send this one with a new key.")
 
 
 def _receipt(path: str, started: PhotoStarted, size: int) -> Receipt:

@@ -126,10 +126,16 @@ def _take_up_again(session: Session, report: Report) -> bool:
 
 
 def _key_of_successor(session: Session, principal: Principal, report: Report) -> str:
-    """Return the key under which two requests at once make one new report; one that was made before gives it up."""
+    """Return the key under which two requests make one new report; one that came to nothing gives it up.
+
+    Raises Conflict if the new one is ready already.
+    """
     key = f"again:{report.id}"
     earlier = _with_key(session, principal, key)
-    if earlier is not None and get_report(session, principal, earlier.id).state not in UNFINISHED:
+    state = None if earlier is None else get_report(session, principal, earlier.id).state
+    if state is ReportState.READY:
+        raise Conflict("This report was made again already, and the new one is ready.", state=state)
+    if earlier is not None and state not in UNFINISHED:
         earlier.idempotency_key = None
         session.flush()
     return key

@@ -19,6 +19,7 @@ from tailrace.errors import Invalid, TailraceError
 from tailrace.http.faults import describe
 
 M = TypeVar("M", bound=BaseModel)
+_LONG = 20
 
 
 class Form:
@@ -47,10 +48,12 @@ class Form:
         return self._values.get(name, [])
 
     def written(self) -> list[str]:
-        """Return what would be a pity to lose: every text of several words, but passwords and what was there before."""
+        """Return what would be a pity to lose: every longer text, but passwords and what was there before."""
         before = {self.text(name) for name in self._values if name.startswith("seen")}
-        texts = (self.text(name) for name in self._values if "password" not in name)
-        return [text for text in texts if len(text.split()) > 1 and text not in before]
+        secret = {name for name in self._values if "password" in name or "token" in name}
+        texts = (self.text(name) for name in self._values if name not in secret)
+        # Japanese has no spaces, nor has a long address.
+        return [text for text in texts if (len(text) > _LONG or len(text.split()) > 1) and text not in before]
 
     def read(self, model: type[M], **given: Any) -> M:
         """Return the form as `model`, from the fields of its names; `given` values come before those of the form.
