@@ -73,6 +73,18 @@ def test_what_is_wrong_is_one_sentence(data: Path, arguments: list[str], extra: 
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.usefixtures("job_id")
+def test_a_second_engine_is_refused_with_the_cure(data: Path) -> None:
+    database = open_database(load_settings(data=data))
+    with database.hold("engine"):
+        done = run_command(data, "worker")
+    database.dispose()
+    assert done.returncode == 1
+    told = done.stderr.splitlines()[-1]
+    assert told.startswith("tailrace: Another engine runs the jobs of this database: stop `tailrace serve`, ")
+    assert "TAILRACE_ENGINE=celery" in told
+
+
 @pytest.mark.parametrize("command", ["show", "cancel"])
 @pytest.mark.usefixtures("job_id")
 def test_a_job_that_does_not_exist_is_one_sentence(data: Path, command: str) -> None:

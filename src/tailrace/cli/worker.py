@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from tailrace.bootstrap import Tailrace
+    from tailrace.jobs.engines.contract import Engine
 
 APP = "tailrace.bootstrap:worker_app"
 
@@ -33,7 +34,20 @@ def worker(
     warn_of_unshared(tailrace)
     check_storage(tailrace.storage)
     migrate(tailrace.database)
-    make_engine(tailrace, APP, queues=chosen).run()
+    _run(make_engine(tailrace, APP, queues=chosen))
+
+
+def _run(engine: "Engine") -> None:
+    from tailrace.cli.common import CommandError
+    from tailrace.jobs import EngineRunning
+
+    try:
+        engine.run()
+    except EngineRunning as error:
+        cure = (
+            "stop `tailrace serve`, which has one, or the other worker; with TAILRACE_ENGINE=celery there may be many"
+        )
+        raise CommandError(f"{str(error).removesuffix('.')}: {cure}.") from None
 
 
 def _check_queues(tailrace: "Tailrace", queues: str) -> list[str]:
