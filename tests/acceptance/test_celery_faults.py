@@ -17,11 +17,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from kombu.connection import Connection
 from sqlalchemy import make_url, text
 
-from tailrace.jobs import Job, State, enqueue_many
+from tailrace.jobs import Job, State, enqueue, enqueue_many
 from tailrace.jobs.engines.celery.transport import Broker, Unconfirmed
-from tests.brokers import RabbitMQServer, RedisServer, redis_url
+from tests.brokers import RabbitMQServer, RedisServer, rabbitmq_url, redis_url
 from tests.cuttable import Cable
 from tests.jobs.kinds_for_tests import flaky, late, note, snooze, span, steps
 from tests.jobs.worlds import World, until
@@ -98,11 +99,48 @@ def test_a_queue_that_a_killed_rabbitmq_left_without_a_leader_is_made_anew(
         broker.remove()
 
 
-def _publish(world: World, job_id: str) -> None:
+def test_a_queue_without_a_leader_in_which_nothing_waits_holds_up_no_other(worlds: Callable[..., World]) -> None:
+    """Fault: the same, of one of two queues that an engine listens to; there are jobs in the other."""
+    broker = RabbitMQServer()
+    try:
+        world = worlds(broker=broker.start())
+        _publish(world, "before")
+        threading.Event().wait(2)  # By then the first queue is written down.
+        _publish(world, "before", queue="other")
+        broker.kill()
+        broker.start()
+        world.start("--queues", "default,other")
+        job = world.put(steps, count=1, pause_s=0)
+        until(lambda: any("none is delivered" in str(engine.trouble) for engine in world.alive()))
+        ended = world.finished(job, RECOVERY_S)
+        assert (ended.state, ended.attempt, ended.crashes) == (State.COMPLETED, 1, 0)
+        until(lambda: all(engine.trouble is None for engine in world.alive()))
+    finally:
+        broker.remove()
+
+
+def test_a_queue_that_the_broker_refuses_holds_up_no_other(worlds: Callable[..., World]) -> None:
+    """Fault: somebody else's queue, of another type, bears the name of one of ours."""
+    world = worlds(broker=rabbitmq_url())
+    name = f"{world.prefix}.other"
+    with Connection(rabbitmq_url()) as connection:  # type: ignore[no-untyped-call]  # it has no types
+        connection.default_channel.queue_declare(name, durable=True, auto_delete=False)
+        world.start("--queues", "default")
+        with world.database.write() as session:
+            refused = enqueue(session, steps, {"count": 1, "pause_s": 0}, queue="other")
+        until(lambda: any("other" in str(engine.trouble) for engine in world.alive()))
+        for _ in range(3):
+            assert world.finished(world.put(steps, count=1, pause_s=0), 10).state is State.COMPLETED
+        assert world.look(refused).state is State.AVAILABLE
+        connection.default_channel.queue_delete(name)
+    until(lambda: all(engine.trouble is None for engine in world.alive()))
+
+
+def _publish(world: World, job_id: str, queue: str = "default") -> None:
     assert world.broker is not None
     broker = Broker(world.broker, prefix=world.prefix)
     try:
-        broker.publish([(job_id, 0)], "default")
+        broker.publish([(job_id, 0)], queue)
     finally:
         broker.close()
 

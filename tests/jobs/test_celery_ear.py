@@ -57,7 +57,7 @@ def listening(database: Database) -> Iterator[Listening]:
     consumer = Consumer(redis_url(), prefix=prefix, queues=["default"], slots=1, serve=serve)
     broker = Broker(redis_url(), prefix=prefix)
     desk = Desk(database, "engine", ["tests.snooze"], ["default"], lease_s=30)
-    ear = Ear(database, desk, consumer, ["default"], ["tests.snooze"], silent_s=SILENT_S)
+    ear = Ear(database, desk, consumer, broker, queues=["default"], kinds=["tests.snooze"], silent_s=SILENT_S)
     consumer.start()
     yield Listening(ear, consumer, broker, heard)
     consumer.stop()

@@ -63,7 +63,7 @@ class CeleryEngine:
         self._desk.wake(self._supervisor.selector)
         self._broker = Broker(broker_url, prefix=prefix)
         self._consumer = Consumer(broker_url, prefix=prefix, queues=self._queues, slots=workers, serve=self._desk.serve)
-        self._ear = Ear(app.database, self._desk, self._consumer, self._queues, kinds)
+        self._ear = Ear(app.database, self._desk, self._consumer, self._broker, queues=self._queues, kinds=kinds)
         lost_after_s = min(LOST_AFTER_S, timing.lease_s)
         self._outbox = Outbox(app.database, self._broker, every_queue, kinds, lost_after_s=lost_after_s)
         upkeep = Upkeep(app, keep=keep, rescue_every_s=timing.heartbeat_s)
@@ -119,4 +119,4 @@ class CeleryEngine:
     def _trouble(self) -> str | None:
         if self._leader.leads and self._outbox.trouble:
             return self._outbox.trouble
-        return None if self._consumer.connected else "It has no connection to the broker."
+        return self._ear.trouble if self._consumer.connected else "It has no connection to the broker."

@@ -10,12 +10,13 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from tailrace.database import Database
 from tailrace.jobs import runs
-from tailrace.jobs.engines.celery.transport import Broker, Unconfirmed
+from tailrace.jobs.engines.celery.transport import Broker, QueueRefused, Unconfirmed
 from tailrace.jobs.errors import BrokerUnavailable
 from tailrace.jobs.runs import Run
 
@@ -110,23 +111,41 @@ class Outbox:
             self.trouble = f"Jobs cannot be published ({type(error).__name__}: {error})."
             self._stopping.wait(_PAUSES_S[-1])
         else:
-            self.trouble, self._failures = None, 0
+            self._failures = 0
             # With many published ahead there is no hurry to publish more.
             busy = any(len(sent) == AHEAD for sent in self._sent.values())
             self._stopping.wait(_ROUND_WHEN_FULL_EVERY_S if busy else _ROUND_EVERY_S)
 
     def _round(self) -> None:
         if self.trouble:
-            self._broker.count_waiting(min(self._queues))  # Raises unless it answers again.
-        for queue, available in self._look().items():
-            sent = self._sent.setdefault(queue, {})
-            for run in sent.keys() - set(available):
-                del sent[run]
-            self._publish(queue, [run for run in available if run not in sent])
-        if time.monotonic() >= self._count_at:
+            with suppress(QueueRefused):
+                self._broker.count_waiting(min(self._queues))  # Raises unless it answers again.
+        counts = time.monotonic() >= self._count_at
+        if counts:
             self._count_at = time.monotonic() + self._lost_after_s / 4
-            for queue in self._sent:
+        refusals = [self._serve(queue, available, counts) for queue, available in self._look().items()]
+        self._tell(" ".join(filter(None, refusals)))
+
+    def _serve(self, queue: str, available: Sequence[Run], counts: bool) -> str | None:
+        """Publish what is due in a queue; return why the broker refuses it, which must not hold up the others."""
+        sent = self._sent.setdefault(queue, {})
+        for run in sent.keys() - set(available):
+            del sent[run]
+        try:
+            self._publish(queue, [run for run in available if run not in sent])
+            if counts:
                 self._publish_lost(queue)
+        except QueueRefused as error:
+            sent.clear()
+            return f"{queue}: {error}"
+        return None
+
+    def _tell(self, trouble: str) -> None:
+        if trouble and not self.trouble:
+            logger.error("Some jobs cannot be published; trying again: %s", trouble)
+        self.trouble = trouble or None
+        if trouble:
+            self._stopping.wait(_PAUSES_S[0])
 
     def _look(self) -> dict[str, list[Run]]:
         with self._database.read() as session:

@@ -8,6 +8,7 @@ Celery's processes, limits, retries, results, schedules and clocks are not used:
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
@@ -27,7 +28,7 @@ _TASK = "tailrace.run"
 _ANSWER_WITHIN_S = 5
 # RabbitMQ asks a queue's leader for 5 s before it deletes one that has none.
 _DELETED_WITHIN_S = 15
-_RESTART_PAUSE_S = 0.5
+_RESTART_PAUSES_S = (0.5, 1.0, 2.0, 5.0)
 # RabbitMQ takes a delivery back that is not acknowledged for half an hour, unless its queue says otherwise (since
 # 3.12): here longer than any job, and the same for ever, because it refuses a queue whose arguments change.
 _QUORUM = {"x-queue-type": "quorum", "x-consumer-timeout": 7 * 86_400_000}
@@ -42,7 +43,25 @@ logging.getLogger("celery.app.trace").setLevel(logging.ERROR)
 logging.getLogger("celery.worker.request").setLevel(logging.CRITICAL + 1)
 
 
-class Unconfirmed(BrokerUnavailable):
+class _WithoutTraceback(logging.Filter):
+    """Leaves only the sentence of what a broker refuses: where in the libraries it arose helps nobody."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
+        if isinstance(error, (OSError, KombuError)) or type(error).__module__.startswith(("amqp.", "redis.")):
+            record.exc_info = None
+        return True
+
+
+for _name in ("celery.worker.worker", "celery.worker.consumer.consumer", "celery.bootsteps"):
+    logging.getLogger(_name).addFilter(_WithoutTraceback())
+
+
+class QueueRefused(BrokerUnavailable):
+    """The broker answers, but nothing can be done with this queue; others may work."""
+
+
+class Unconfirmed(QueueRefused):
     """The broker answers, but its queue takes no messages."""
 
 
@@ -60,7 +79,7 @@ class Broker:
     def publish(self, runs: Sequence[Run], queue: str) -> None:
         """Send a message for each run, and return when the broker has them all.
 
-        Raises BrokerUnavailable, or Unconfirmed of it if RabbitMQ took them and does not say that they are kept.
+        Raises BrokerUnavailable; or, of it, QueueRefused, or Unconfirmed if RabbitMQ does not say that it has them.
         """
         with self._lock, self._answering():
             producer = self._app.amqp.Producer(self._connected())
@@ -74,19 +93,19 @@ class Broker:
                 raise Unconfirmed(f"Queue {queue} takes no messages.") from error
 
     def count_waiting(self, queue: str) -> int:
-        """Return how many messages lie in a queue, without those delivered. Raises BrokerUnavailable."""
+        """Return how many messages lie in a queue, without those delivered; raises as `publish` does."""
         with self._lock, self._answering():
             declared = self._bound(queue, self._connected()).queue_declare()
         return int(declared.message_count)
 
     def revive(self, queue: str) -> bool:
-        """Make a queue anew that answers nobody, and return whether it was such a one. Raises BrokerUnavailable.
+        """Make a queue anew that answers nobody, and return whether it was such a one; raises as `publish` does.
 
         So it is with one of RabbitMQ's that was made in the half second before a crash: it has no leader, and never
         will (rabbitmq-server#15725). The messages that it holds are gone.
         """
         with self._answering():
-            if self._gives(queue):
+            if _on_redis(self._url) or self._gives(queue):
                 return False
             with self._briefly_opened(_DELETED_WITHIN_S) as connection:
                 bound = self._bound(queue, connection)
@@ -154,9 +173,12 @@ class Broker:
         connection = self._connection or self._app.connection_for_write()
         try:
             yield
-        except (*connection.connection_errors, *connection.channel_errors, KombuError, OSError) as error:
+        except connection.channel_errors as error:
             self._drop()
-            raise BrokerUnavailable(f"The broker does not answer: {str(error) or type(error).__name__}") from error
+            raise QueueRefused(f"The broker refuses a queue: {error}") from error
+        except (*connection.connection_errors, KombuError, OSError) as error:
+            self._drop()
+            raise BrokerUnavailable(f"The broker cannot be used: {str(error) or type(error).__name__}") from error
 
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
@@ -223,6 +245,7 @@ class Consumer:
             hub.call_soon(lambda: None)  # It may be asleep for up to a second.
 
     def _consume(self) -> None:
+        failures = 0
         while self._may_begin():
             # No gossip with other workers: who is alive, the roster tells.
             self._worker = WorkController(
@@ -234,11 +257,14 @@ class Consumer:
                 without_mingle=True,
                 without_heartbeat=True,
             )
+            began = time.monotonic()
             try:
                 self._worker.start()
             except Exception:
                 logger.exception("The consumer failed; it begins anew")
-            self._stopping.wait(_RESTART_PAUSE_S)
+            lasted = time.monotonic() - began > _RESTART_PAUSES_S[-1]
+            failures = 0 if lasted else failures + 1
+            self._stopping.wait(_RESTART_PAUSES_S[min(failures, len(_RESTART_PAUSES_S)) - 1])
 
     def _may_begin(self) -> bool:
         with self._lock:
