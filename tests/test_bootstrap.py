@@ -113,7 +113,7 @@ def test_a_bucket_that_cannot_be_reached_at_the_moment_is_told(caplog: pytest.Lo
     address = "s3://test?endpoint=http://127.0.0.1:1"
     check_storage(S3Storage(address, access_key_id="any", secret_access_key="any"))
     (line,) = caplog.messages
-    assert line.startswith("The bucket 'test' cannot be used: ")
+    assert line.startswith("The bucket 'test' is out of reach: ")
     assert line.endswith("; Tailrace starts all the same")
 
 

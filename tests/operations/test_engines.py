@@ -33,6 +33,17 @@ def test_engines_that_all_have_trouble_are_as_good_as_none(database: Database) -
     assert check_engine(database).state == "ok"
 
 
+def test_the_trouble_of_one_engine_is_a_warning_for_it_may_be_the_one_that_publishes(database: Database) -> None:
+    with database.write() as session:
+        enrol(session, ON_ALL)
+        enrol(session, ON_PHOTOS)
+        report_alive(session, ON_ALL, trouble="Queue default takes no messages.")
+    finding = check_engine(database)
+    assert finding.state == "warn"
+    assert finding.detail.startswith("2 running, 5 jobs at a time. ")
+    assert "takes no messages" in finding.detail
+
+
 def test_a_queue_that_no_engine_takes_is_named(database: Database) -> None:
     with database.write() as session:
         enrol(session, ON_PHOTOS)

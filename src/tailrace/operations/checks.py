@@ -94,8 +94,11 @@ def check_engine(database: Database) -> Finding:
         return Finding("engine", "warn", "No engine was heard of lately, so jobs wait.", _START)
     if len(troubles) == len(alive):
         return Finding("engine", "warn", f"No engine can work. {troubles[0]}", _MEND)
-    workers = sum(engine.workers for engine in alive)
-    return Finding("engine", "ok", " ".join([f"{len(alive)} running, {workers} jobs at a time.", *troubles]))
+    running = f"{len(alive)} running, {sum(engine.workers for engine in alive)} jobs at a time."
+    if troubles:
+        # It may be the one that publishes for all.
+        return Finding("engine", "warn", " ".join([running, *troubles]), _MEND)
+    return Finding("engine", "ok", running)
 
 
 def check_queues(database: Database) -> Finding:
