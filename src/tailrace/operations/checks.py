@@ -21,7 +21,7 @@ from tailrace.storage import Storage, StorageError
 _GIB = 1024**3
 _CLOCK_TOLERANCE_S = 5
 _START = "Start `tailrace serve`, or `tailrace worker` where TAILRACE_ENGINE is celery."
-_MEND = "Check TAILRACE_BROKER_URL."
+_MEND = "Check that the broker works, and TAILRACE_BROKER_URL."
 
 
 @dataclass(frozen=True, slots=True)
