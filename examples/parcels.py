@@ -1,4 +1,14 @@
-"""An application of its own on Tailrace's jobs and streams: `cd examples && uvicorn parcels:app`."""
+"""An application of its own on Tailrace's jobs and streams. After `make setup`, in its folder:
+
+    ../.venv/bin/uvicorn parcels:app --port 8001
+
+In another terminal, a job, the stream of its events until it is done, and a stream of all parcels:
+
+    URL=http://127.0.0.1:8001
+    EVENTS=$(curl -s --json '{"street": "Mill Lane 3"}' $URL/parcels | cut -d '"' -f 4)
+    curl -sN $URL$EVENTS
+    curl -s $URL/parcels.csv
+"""
 
 import os
 from collections.abc import AsyncIterator

@@ -1,6 +1,9 @@
-"""The example runs as its first line says, and is as short as the README says."""
+"""The example runs as its head says, and is short."""
 
+import ast
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -13,6 +16,10 @@ import httpx2
 import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
+CODE = (EXAMPLES / "parcels.py").read_text()
+HEAD = ast.get_docstring(ast.parse(CODE)) or ""
+# The command that starts it, and those that try it.
+START, *TRY = re.findall(r"^    (.+)$", HEAD, re.MULTILINE)
 
 
 @pytest.fixture
@@ -20,7 +27,9 @@ def parcels(tmp_path: Path) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     environment = {**os.environ, "PARCELS_DATABASE": f"sqlite:///{tmp_path / 'parcels.db'}"}
-    command = [sys.executable, "-m", "uvicorn", "parcels:app", "--port", str(port)]
+    program, *arguments = shlex.split(START.replace("8001", str(port)))
+    assert program == "../.venv/bin/uvicorn"
+    command = [sys.executable, "-m", "uvicorn", *arguments]
     with (tmp_path / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=EXAMPLES, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
@@ -52,6 +61,13 @@ def test_a_parcel_is_delivered_while_the_client_watches(parcels: str) -> None:
     assert table == 'id,street,state\n1,"Mill ""Old"" Lane 3","delivered"\n'
 
 
+def test_the_commands_of_its_head_show_a_job_and_streams(parcels: str) -> None:
+    commands = "\n".join(TRY).replace("http://127.0.0.1:8001", parcels)
+    printed = subprocess.run(["sh", "-ec", commands], capture_output=True, text=True, timeout=30, check=True).stdout
+    assert printed.index('"running"') < printed.index('"completed"')
+    assert printed.endswith('id,street,state\n1,"Mill Lane 3","delivered"\n')
+
+
 def test_it_has_fewer_than_sixty_lines_of_code() -> None:
-    lines = (EXAMPLES / "parcels.py").read_text().splitlines()
+    lines = CODE.replace(HEAD, "").splitlines()
     assert len([line for line in lines if line.strip()]) < 60
