@@ -48,12 +48,13 @@ class _WithoutTraceback(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if isinstance(record.exc_info, tuple) else None
-        if isinstance(error, (OSError, KombuError)) or type(error).__module__.startswith(("amqp.", "redis.")):
+        libraries = ("amqp.", "redis.", "billiard.")
+        if isinstance(error, (OSError, KombuError)) or type(error).__module__.startswith(libraries):
             record.exc_info = None
         return True
 
 
-for _name in ("celery.worker.worker", "celery.worker.consumer.consumer", "celery.bootsteps"):
+for _name in (__name__, "celery.worker", "celery.worker.consumer.consumer", "celery.bootsteps"):
     logging.getLogger(_name).addFilter(_WithoutTraceback())
 
 
@@ -160,6 +161,9 @@ class Broker:
             if not _on_redis(self._url):
                 # Of its option `read_timeout` the library takes no notice.
                 connection.connection.sock.settimeout(answer_within_s)
+        except connection.channel_errors as error:
+            connection.collect(socket_timeout=1)
+            raise BrokerUnavailable(f"The broker does not let us in: {error}") from error
         except BaseException:
             connection.collect(socket_timeout=1)
             raise
@@ -260,8 +264,8 @@ class Consumer:
             began = time.monotonic()
             try:
                 self._worker.start()
-            except Exception:
-                logger.exception("The consumer failed; it begins anew")
+            except Exception as error:
+                logger.exception("The consumer failed; it begins anew: %s", error)
             lasted = time.monotonic() - began > _RESTART_PAUSES_S[-1]
             failures = 0 if lasted else failures + 1
             self._stopping.wait(_RESTART_PAUSES_S[min(failures, len(_RESTART_PAUSES_S)) - 1])
