@@ -102,7 +102,7 @@ class Supervisor:
         if not wanted or now - self._wrote_at < _WRITE_EVERY_S:
             return
         self._wrote_at = now
-        self._intake.learn(self.pool.take_mean_run_s())
+        self._intake.learn(self.pool.mean_run_s)
         room = 0 if self._draining else self.pool.room(self._intake.depth)
         claimed = self._commit(room)
         self._intake.committed(self.journal.ended)

@@ -5,6 +5,7 @@ import selectors
 import time
 from collections.abc import Collection, Mapping
 
+from tailrace.jobs.engines.handful import LONG_WAIT_S, MeanRun
 from tailrace.jobs.engines.journal import Journal
 from tailrace.jobs.engines.processes.messages import Message
 from tailrace.jobs.engines.processes.process import INTERRUPT, LOST, StopRequest, WorkerProcess, time_limit
@@ -13,7 +14,6 @@ from tailrace.jobs.models import Job
 from tailrace.jobs.runs import Run
 from tailrace.jobs.worker import Ending, Outcome
 
-_LONG_WAIT_S = 0.25
 _SPAWN_PAUSE_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 
 logger = logging.getLogger(__name__)
@@ -34,7 +34,8 @@ class WorkerPool:
         self._workers: list[WorkerProcess] = []
         self._stillborn = 0
         self._spawn_at = 0.0
-        self._run_times_s: list[float] = []
+        self._mean_run = MeanRun()
+        self._to_give_alone = 0
 
     @property
     def has_idle(self) -> bool:
@@ -51,10 +52,10 @@ class WorkerPool:
         """Whether a run was asked to stop and has not yet."""
         return any(worker.job is not None and worker.stopping for worker in self._workers)
 
-    def take_mean_run_s(self) -> float | None:
-        """Return how long the runs took on average that ended since the last call; None if none did."""
-        times, self._run_times_s = self._run_times_s, []
-        return sum(times) / len(times) if times else None
+    @property
+    def mean_run_s(self) -> float:
+        """How long the last runs took on average; those that run on are counted as soon as they are long."""
+        return self._mean_run.seconds
 
     def fill(self, now: float) -> None:
         """Start the workers that are missing; ever more slowly while they die before they are ready."""
@@ -64,8 +65,13 @@ class WorkerPool:
             self._workers.append(worker)
 
     def room(self, depth: int) -> int:
-        """Return how many jobs could be given if each worker had `depth` of them."""
-        return sum(max(0, depth - len(worker.jobs)) for worker in self._workers if worker.ready)
+        """Return how many jobs could be given if each worker had `depth` of them.
+
+        It is as if `depth` were 1 until as many were given as did not begin where they were: those are the next.
+        """
+        depth = 1 if self._to_give_alone else depth
+        now = time.monotonic()
+        return sum(max(0, depth - len(worker.jobs)) for worker in self._workers if worker.has_short_wait(now))
 
     @property
     def runs(self) -> set[Run]:
@@ -74,7 +80,11 @@ class WorkerPool:
 
     def give(self, job: Job, lease_until: float | None) -> None:
         """Hand a job to the worker with the fewest; one must be ready. See `limit_to` for the lease."""
-        worker = min((worker for worker in self._workers if worker.ready), key=lambda worker: len(worker.jobs))
+        now = time.monotonic()
+        ready = [worker for worker in self._workers if worker.ready]
+        # A commit may have taken long enough for all of them to be at long jobs.
+        worker = min(ready, key=lambda worker: (not worker.has_short_wait(now), len(worker.jobs)))
+        self._to_give_alone = max(0, self._to_give_alone - 1)
         if lease_until is not None and not worker.jobs:
             worker.limit_to(lease_until)
         worker.give(job)
@@ -108,7 +118,8 @@ class WorkerPool:
             limit_s = self._kinds[worker.job.kind].timeout_s
             if now - worker.began > limit_s:
                 worker.ask_to_stop(time_limit(limit_s))
-            if now - worker.began > _LONG_WAIT_S:
+            if now - worker.began > LONG_WAIT_S:
+                self._count_run(worker)
                 worker.recall()
             worker.escalate(now)
 
@@ -143,13 +154,24 @@ class WorkerPool:
             case ["log", job_id, line] if job is not None and job.id == job_id:
                 self._journal.log(job, line)
             case ["ended", job_id, ending, error, delay_s] if job is not None and job.id == job_id:
-                self._run_times_s.append(time.monotonic() - worker.began)
+                self._count_run(worker)
                 self._journal.end(job, Outcome(Ending(ending), error, delay_s))
                 worker.release()
             case ["recalled", job_ids]:
-                for job in [job for job in worker.jobs if job.id in job_ids]:
+                recalled = [job for job in worker.jobs if job.id in job_ids]
+                for job in recalled:
                     worker.jobs.remove(job)
-                    self._journal.end(job, Outcome(Ending.INTERRUPTED))
+                self._give_back(recalled)
+
+    def _count_run(self, worker: WorkerProcess) -> None:
+        if not worker.is_counted:
+            worker.is_counted = True
+            self._mean_run.add(time.monotonic() - worker.began)
+
+    def _give_back(self, jobs: Collection[Job]) -> None:
+        self._to_give_alone += len(jobs)
+        for job in jobs:
+            self._journal.end(job, Outcome(Ending.INTERRUPTED))
 
     def _bury(self, worker: WorkerProcess) -> None:
         self._selector.unregister(worker.fileno())
@@ -158,8 +180,7 @@ class WorkerPool:
         if worker.job is not None:
             logger.warning("Job %s (%s): %s", worker.job.id, worker.job.kind, outcome.error or outcome.ending)
             self._journal.end(worker.jobs.popleft(), outcome)
-            for job in worker.jobs:
-                self._journal.end(job, Outcome(Ending.INTERRUPTED))
+            self._give_back(worker.jobs)
         elif not worker.ready:
             self._stillborn += 1
             pause = _SPAWN_PAUSE_S[min(self._stillborn, len(_SPAWN_PAUSE_S) - 1)]

@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tailrace.jobs.engines.handful import HANDFUL_S
 from tailrace.jobs.engines.processes.messages import LineReader, Message, encode
 from tailrace.jobs.models import Job
 from tailrace.jobs.runs import Run
@@ -54,6 +55,8 @@ class WorkerProcess:
         self._recalled: set[Run] = set()
         self.began = 0.0
         self.has_begun = False
+        self.is_counted = False
+        """Whether the time of the present run is in the average."""
         self._stop: StopRequest | None = None
         self._stop_since = 0.0
         self._terminated = False
@@ -66,6 +69,10 @@ class WorkerProcess:
     def job(self) -> Job | None:
         """The job that runs now."""
         return self.jobs[0] if self.jobs else None
+
+    def has_short_wait(self, now: float) -> bool:
+        """Whether a job given now will probably begin within a handful's time; `now` is monotonic."""
+        return self.ready and (not self.jobs or now - self.began <= HANDFUL_S)
 
     def give(self, job: Job) -> None:
         """Hand over a job, to be run after those it has. A worker that does not take it is killed."""
@@ -140,7 +147,8 @@ class WorkerProcess:
             self._process.wait()
 
     def _begin(self) -> None:
-        self.began, self.has_begun, self._stop, self._terminated = time.monotonic(), False, None, False
+        self.began, self.has_begun, self.is_counted = time.monotonic(), False, False
+        self._stop, self._terminated = None, False
 
     def _send(self, message: Message) -> None:
         self._socket.settimeout(_SEND_WITHIN_S)
