@@ -15,13 +15,14 @@ from sqlalchemy.exc import IntegrityError
 
 from tailrace.database import Database
 from tailrace.errors import Conflict, NotFound
-from tailrace.jobs import State, cancel_job, retry_job
+from tailrace.jobs import Job, State, cancel_job, retry_job
 from tailrace.mailer import SmtpMailer
 from tailrace.reports import service
+from tailrace.reports.kinds import MomentPassed
 from tailrace.reports.schemas import ReportInput, ReportQuery, ReportState
 from tailrace.storage import LocalStorage, Writer
 from tailrace.streams import TableQuery
-from tailrace.tasks.service import task_table
+from tailrace.tasks.service import count_tasks, task_table
 from tests.mailer.conftest import StartServer, start_server
 from tests.notifications.conftest import body, read_mails
 from tests.reports.conftest import AddKind, World
@@ -112,6 +113,13 @@ def test_a_failed_report_can_be_retried_and_is_ready_then(world: World, database
     assert len(read_mails(world.mails)) == 2
 
 
+def run_as_if_due(world: World) -> list[Job]:
+    """Run the jobs that wait for a later time, as `World.retry` does, but keep what was counted of them."""
+    with world.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE jobs SET run_at = '2020-01-01 00:00:00.000000'")
+    return world.run()
+
+
 def test_a_mistake_of_ours_is_given_up_after_a_few_tries_without_its_inside(world: World, add_kind: AddKind) -> None:
     def count(*_: object) -> int:
         raise RuntimeError("internal detail")
@@ -121,15 +129,54 @@ def test_a_mistake_of_ours_is_given_up_after_a_few_tries_without_its_inside(worl
     tries = len(world.run())
     while world.look(report_id).state is ReportState.RETRYING:
         assert world.look(report_id).error == "Something went wrong. It is tried again by itself."
-        with world.database.write() as session:
-            # Unlike `retry_job`, this keeps the failures that were counted.
-            session.connection().exec_driver_sql("UPDATE jobs SET run_at = '2020-01-01 00:00:00.000000'")
-        tries += len(world.run())
+        tries += len(run_as_if_due(world))
     failed = world.look(report_id)
     assert failed.state is ReportState.FAILED
     assert tries == 5 + 1
     assert "because of an error in Tailrace" in (failed.error or "")
     assert "internal detail" not in (failed.error or "")
+
+
+def test_a_report_whose_moment_always_passes_is_given_up_after_thirty(world: World, add_kind: AddKind) -> None:
+    moments: list[None] = []
+
+    def count(*_: object) -> int:
+        moments.append(None)
+        raise MomentPassed
+
+    add_kind("fleeting", count=count)
+    report_id = world.ask(kind="fleeting")
+    world.run()
+    for _ in range(29):
+        assert world.look(report_id).state is ReportState.WAITING
+        run_as_if_due(world)
+    assert len(moments) == 30
+    failed = world.look(report_id)
+    assert failed.state is ReportState.FAILED
+    assert "something of it was deleted: ask for it again later" in (failed.error or "")
+    with world.database.write() as session:
+        retry_job(session, failed.job)
+    world.run()
+    assert world.look(report_id).state is ReportState.WAITING
+
+
+def test_a_report_that_was_claimed_often_may_still_miss_its_moment(world: World, add_kind: AddKind) -> None:
+    moments = iter([MomentPassed])
+
+    def count(*arguments: Any) -> int:
+        for passed in moments:
+            raise passed
+        return count_tasks(*arguments)
+
+    world.add_tasks("one")
+    add_kind("fleeting", count=count)
+    report_id = world.ask(kind="fleeting")
+    with world.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE jobs SET attempt = 40")
+    world.run()
+    assert world.look(report_id).state is ReportState.WAITING
+    run_as_if_due(world)
+    assert world.look(report_id).state is ReportState.READY
 
 
 def test_a_mail_server_that_is_down_delays_the_mail_and_not_the_report(world: World, start_server: StartServer) -> None:

@@ -1,19 +1,23 @@
 """The jobs of reports: making one, answering a failure, removing its files, and the hourly upkeep."""
 
+import json
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 from tailrace.errors import TailraceError
-from tailrace.jobs import DoNotRetry, JobContext, TimeLimitExceeded, job
+from tailrace.jobs import FINAL, DoNotRetry, JobContext, State, TimeLimitExceeded, channel_of, job
 from tailrace.patience import FOR_A_DAY, patient
 from tailrace.reports import building, upkeep
 from tailrace.reports.building import Resources
 from tailrace.reports.kinds import MomentPassed
 from tailrace.reports.spreadsheet import TooManyRows, remove_leftovers
+from tailrace.streams import Cursor, read_events
 
 _TIME_LIMIT_S = 3600
 _MOMENT_LATER_S = 5
 _MOST_MOMENTS = 30
+_PAGE = 1000
 
 
 @job("reports.build_failed")
@@ -33,7 +37,7 @@ def build_report(ctx: JobContext[Resources], report_id: str) -> None:
         except TooManyRows as error:
             raise DoNotRetry(str(error)) from error
         except MomentPassed as error:
-            if ctx.attempt >= _MOST_MOMENTS:
+            if _times_put_off(ctx) + 1 >= _MOST_MOMENTS:
                 sentence = "Whenever this report was being made, something of it was deleted: ask for it again later."
                 raise DoNotRetry(sentence) from error
             ctx.snooze(_MOMENT_LATER_S)
@@ -56,3 +60,22 @@ def expire_reports(ctx: JobContext[Resources]) -> None:
     ctx.resources.storage.sweep()
     # No run lasts longer than its limit.
     remove_leftovers(older_than=timedelta(seconds=2 * _TIME_LIMIT_S))
+
+
+def _times_put_off(ctx: JobContext[Resources]) -> int:
+    """Return how often the job was snoozed before this run, since it last came to an end or else since it was made.
+
+    Its attempts say something else: they count runs that were interrupted, and claims without a run.
+    """
+    count = 0
+    for state in _states(ctx):
+        count = 0 if state in FINAL else count + (state == State.SCHEDULED)
+    return count
+
+
+def _states(ctx: JobContext[Resources]) -> Iterator[str]:
+    cursor: Cursor | None = None
+    with ctx.database.read() as session:
+        while page := read_events(session, channels=[channel_of(ctx.job_id)], after=cursor, limit=_PAGE):
+            yield from (json.loads(event.data)["state"] for event in page if event.name == "state")
+            cursor = page[-1].cursor
