@@ -52,8 +52,8 @@ class Intake(Protocol):
     def committed(self, ended: Collection[Run]) -> None:
         """Take note that the transaction of the last `claim` is committed, and with it the end of these runs."""
 
-    def learn(self, mean_run_s: float | None) -> None:
-        """Adjust `depth`, how many jobs a worker is given at once, to how long the last runs took; None if none did."""
+    def learn(self, mean_run_s: float) -> None:
+        """Adjust `depth`, how many jobs a worker is given at once, to how long the last runs took."""
 
 
 class Duty(Protocol):

@@ -152,9 +152,8 @@ class Desk:
             if run in self._waiting:
                 self._waiting.pop(run).close(dealt_with=True)
 
-    def learn(self, mean_run_s: float | None) -> None:
-        if mean_run_s is not None:
-            self.depth = handful(mean_run_s)
+    def learn(self, mean_run_s: float) -> None:
+        self.depth = handful(mean_run_s)
 
     def _claim_ahead(self, session: Session, room: int) -> list[Job]:
         return runs.claim(

@@ -57,7 +57,6 @@ class Intake:
     def committed(self, ended: Collection[Run]) -> None:
         """Nobody waits for the end of a run."""
 
-    def learn(self, mean_run_s: float | None) -> None:
+    def learn(self, mean_run_s: float) -> None:
         """Adjust the depth, which is how many jobs a worker is given at once, to how long the last runs took."""
-        if mean_run_s is not None:
-            self.depth = handful(mean_run_s)
+        self.depth = handful(mean_run_s)
