@@ -170,7 +170,7 @@ def test_a_copy_goes_on_after_s3_refused_in_the_middle(move: Move) -> None:
             secret_access_key=keys["AWS_SECRET_ACCESS_KEY"],
         )
         move = replace(move, new_files=storage)
-        with pytest.raises(StorageError, match=r"The bucket 'test' cannot be used: .* 403 Forbidden"):
+        with pytest.raises(StorageError, match="The bucket 'test' refused the access key"):
             move.run()
         assert 0 < len(list(storage.keys())) < OBJECTS
         with pytest.raises(UnfinishedCopyError):
