@@ -74,7 +74,7 @@ def test_kills_during_two_hundred_uploads_lose_none_and_leave_nothing(empty: Ins
     with ThreadPoolExecutor(4) as pool:
         answered = [pool.submit(upload, empty, number) for number in range(UPLOADS)]
         for number in range(KILLS):
-            time.sleep(choose.uniform(0.2, 1.0))
+            time.sleep(choose.uniform(0.2, 1.0))  # The kill may come at any moment: nothing is waited for.
             kill(empty, ("service", "worker", "engine")[number % 3])
         addresses = [upload.result() for upload in answered]
     assert len(set(addresses)) == UPLOADS

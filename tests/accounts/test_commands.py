@@ -3,8 +3,6 @@
 import re
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,6 +11,7 @@ from sqlalchemy import text
 from tailrace.accounts import service as accounts
 from tailrace.database import Database
 from tailrace.demo.filling import BATCH
+from tests.jobs.worlds import until
 from tests.service import COMMAND, environment, run_command
 
 
@@ -90,7 +89,7 @@ def test_ctrl_c_leaves_the_tasks_that_were_committed(data: Path) -> None:
     )
     database = Database(f"sqlite:///{next(data.glob('*.db'))}")
     try:
-        wait_for(lambda: count(database) > 0)
+        until(lambda: count(database) > 0)
         demo.send_signal(signal.SIGINT)
         _, told = demo.communicate(timeout=30)
         left = count(database)
@@ -107,10 +106,3 @@ def test_ctrl_c_leaves_the_tasks_that_were_committed(data: Path) -> None:
 def count(database: Database) -> int:
     with database.read() as session:
         return int(session.scalar(text("SELECT count(*) FROM tasks")) or 0)
-
-
-def wait_for(condition: Callable[[], bool], within_s: float = 60) -> None:
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
