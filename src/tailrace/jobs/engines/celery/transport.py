@@ -267,7 +267,7 @@ class Consumer:
             except Exception as error:
                 logger.exception("The consumer failed; it begins anew: %s", error)
             lasted = time.monotonic() - began > _RESTART_PAUSES_S[-1]
-            failures = 0 if lasted else failures + 1
+            failures = 1 if lasted else failures + 1
             self._stopping.wait(_RESTART_PAUSES_S[min(failures, len(_RESTART_PAUSES_S)) - 1])
 
     def _may_begin(self) -> bool:
