@@ -1,5 +1,7 @@
 """Heads of any size, sent to the server's protocol by raw sockets."""
 
+import hashlib
+import random
 import socket
 import threading
 import time
@@ -12,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from tailrace.cli.protocol import HEAD_BYTES, BoundedHeads
+from tailrace.cli.protocol import HEAD_BYTES, PIECE_BYTES, Http
 
 MEBIBYTE = 1024 * 1024
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n"
@@ -24,10 +26,26 @@ async def told(request: Request) -> PlainTextResponse:
     return PlainTextResponse(f"{head} {len(await request.body())};")
 
 
-@pytest.fixture(scope="module")
-def address() -> Iterator[tuple[str, int]]:
-    app = Starlette(routes=[Route("/", told, methods=["GET", "POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, http=BoundedHeads, log_config=None, lifespan="off"))
+async def digest(request: Request) -> PlainTextResponse:
+    """Answer with the digest of the body, and how long its longest piece was."""
+    taken, longest = hashlib.sha256(), 0
+    async for piece in request.stream():
+        taken.update(piece)
+        longest = max(longest, len(piece))
+    return PlainTextResponse(f"{taken.hexdigest()} {longest};")
+
+
+@pytest.fixture(scope="module", params=["uvloop", "asyncio"])
+def address(request: pytest.FixtureRequest) -> Iterator[tuple[str, int]]:
+    app = Starlette(routes=[Route("/", told, methods=["GET", "POST"]), Route("/digest", digest, methods=["POST"])])
+    config = uvicorn.Config(
+        app,
+        http=Http,  # type: ignore[arg-type]  # as in `tailrace serve`
+        loop=request.param,
+        log_config=None,
+        lifespan="off",
+    )
+    server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -67,6 +85,15 @@ def test_a_head_over_the_bound_is_answered(address: tuple[str, int]) -> None:
     assert b'"status": 431' in answer
 
 
+@pytest.mark.parametrize("size", [70_000, 100_000, 400_000])
+def test_the_answer_to_a_long_head_is_not_lost_to_a_reset(address: tuple[str, int], size: int) -> None:
+    for _ in range(20):
+        with socket.create_connection(address, timeout=10) as connection:
+            connection.sendall(head(size))
+            with connection.makefile("rb") as answer:
+                assert answer.read().startswith(b"HTTP/1.1 431 ")
+
+
 @pytest.mark.parametrize(
     "endless",
     [
@@ -101,6 +128,28 @@ def test_a_head_below_the_bound_passes(address: tuple[str, int], size: int) -> N
 def test_a_long_body_passes(address: tuple[str, int]) -> None:
     post = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % (5 * MEBIBYTE)
     assert exchange(address, post + b"b" * 5 * MEBIBYTE, until=b";").endswith(b" %d;" % (5 * MEBIBYTE))
+
+
+def test_bodies_that_come_at_the_same_time_are_not_mixed_up(address: tuple[str, int]) -> None:
+    bodies = [random.Random(number).randbytes(2 * MEBIBYTE) for number in range(4)]
+    head = b"POST /digest HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: %d\r\n\r\n" % len(bodies[0])
+    connections = [socket.create_connection(address, timeout=10) for _ in bodies]
+    for connection in connections:
+        connection.sendall(head)
+    for start in range(0, len(bodies[0]), 50_000):
+        for connection, body in zip(connections, bodies, strict=True):
+            connection.sendall(body[start : start + 50_000])
+    for connection, body in zip(connections, bodies, strict=True):
+        with connection, connection.makefile("rb") as answer:
+            assert hashlib.sha256(body).hexdigest().encode() in answer.read()
+
+
+def test_a_piece_is_no_longer_than_the_buffer(address: tuple[str, int]) -> None:
+    body = random.Random(1).randbytes(8 * MEBIBYTE)
+    post = b"POST /digest HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+    digest, longest = body_of(exchange(address, post + body, until=b";")).rstrip(b";").split()
+    assert digest.decode() == hashlib.sha256(body).hexdigest()
+    assert int(longest) <= 2 * PIECE_BYTES
 
 
 def test_many_small_chunks_pass(address: tuple[str, int]) -> None:

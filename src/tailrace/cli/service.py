@@ -21,7 +21,7 @@ from tailrace.app import create_app
 from tailrace.bootstrap import Tailrace, build, prepare_folder
 from tailrace.cli.common import CommandError, alone_in, check_storage, warn_of_unshared
 from tailrace.cli.engine import EngineKeeper
-from tailrace.cli.protocol import BoundedHeads
+from tailrace.cli.protocol import Http
 from tailrace.cli.worker import APP
 from tailrace.errors import Conflict
 from tailrace.logging_setup import configure_logging, log_file
@@ -89,7 +89,7 @@ def _serve(tailrace: Tailrace, listener: socket.socket) -> None:
 def _configure(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=BoundedHeads,
+        http=Http,  # type: ignore[arg-type]  # a protocol like any other, but that it gives buffers
         ws="none",
         lifespan="on",
         log_config=None,
