@@ -13,7 +13,7 @@ from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from starlette.responses import JSONResponse, Response
 
 from tailrace.storage import LocalStorage
-from tailrace.streams import Drain, EarlyAnswer, Incoming, Intake, StreamGuard, UploadRefused, multipart, store
+from tailrace.streams import Drain, EarlyAnswer, Incoming, Intake, Part, StreamGuard, UploadRefused, multipart, store
 
 ORDINARY = Intake(max_bytes=500_000_000)
 TOKEN = "Bearer let-me-in"
@@ -44,6 +44,7 @@ class Sniffer:
 def make_receiver(folder: Path, intake: Intake = ORDINARY, seen: list[str] | None = None) -> FastAPI:
     """Return an API that stores what it is sent, and appends the kind of each refusal to `seen`."""
     storage = LocalStorage(folder)
+    seen = [] if seen is None else seen
     drain = Drain()
 
     @asynccontextmanager
@@ -54,25 +55,32 @@ def make_receiver(folder: Path, intake: Intake = ORDINARY, seen: list[str] | Non
     app = FastAPI(lifespan=lifespan)
     app.add_middleware(EarlyAnswer)
     app.add_middleware(StreamGuard)
-    _explain(app, [] if seen is None else seen)
+    _explain(app, seen)
 
     @app.post("/files/{name}", status_code=201, dependencies=[Depends(_signed_in)])
     async def receive(request: Request, name: str) -> Mapping[str, int | str]:
-        incoming = Incoming(request, intake, drain=drain)
-        file = await store(incoming.pieces(), storage.write(f"files/{name}"), inspectors=[Sniffer()])
+        file = await store(
+            Incoming(request, intake, drain=drain), storage.write(f"files/{name}"), inspectors=[Sniffer()]
+        )
         return {"size": file.size, "sha256": file.sha256}
 
+    async def take(part: Part, key: str, *, go_on: bool) -> int:
+        try:
+            return (await store(part.pieces(), storage.write(key), inspectors=[Sniffer()])).size
+        except NotWanted:
+            if not go_on:
+                raise
+            seen.append(NotWanted.__name__)
+            return -1
+
     @app.post("/form", status_code=201, dependencies=[Depends(_signed_in)])
-    async def receive_form(request: Request) -> list[tuple[str, str | None, int]]:
-        incoming = Incoming(request, intake, drain=drain)
+    async def receive_form(request: Request, go_on: bool = False) -> list[tuple[str, str | None, int]]:
         parts: list[tuple[str, str | None, int]] = []
-        async for part in multipart(incoming.pieces(), request.headers.get("content-type")):
+        async for part in multipart(Incoming(request, intake, drain=drain), request.headers.get("content-type")):
             if part.filename is None:
                 parts.append((part.name, None, len(await part.text())))
             else:
-                target = storage.write(f"form/{len(parts)}")
-                file = await store(part.pieces(), target, inspectors=[Sniffer()])
-                parts.append((part.name, part.filename, file.size))
+                parts.append((part.name, part.filename, await take(part, f"form/{len(parts)}", go_on=go_on)))
         return parts
 
     return app

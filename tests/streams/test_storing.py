@@ -10,6 +10,7 @@ import pytest
 
 from tailrace.storage import LocalStorage
 from tailrace.streams import ClientGone, in_upload_thread, receive, store
+from tailrace.streams.belt import Belt
 
 pytestmark = pytest.mark.anyio
 
@@ -172,3 +173,124 @@ async def test_nobody_else_waits_for_a_slow_disk() -> None:
         longest = max(longest, time.monotonic() - began)
     assert slow.steps == ["written", "written", "left"]
     assert longest < 0.15
+
+
+async def then_silence(*pieces: bytes) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+    await asyncio.Event().wait()
+
+
+class Refuser:
+    """An inspector that refuses the last of a number of pieces."""
+
+    def __init__(self, last: int) -> None:
+        self._left = last
+
+    def feed(self, _data: bytes) -> None:
+        self._left -= 1
+        if not self._left:
+            raise ValueError("refused")
+
+    def finish(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("last", [1, 2, 20])
+async def test_a_refusal_does_not_wait_for_a_client_that_is_silent(storage: LocalStorage, last: int) -> None:
+    with pytest.raises(ValueError, match="refused"):
+        async with asyncio.timeout(10):
+            await store(then_silence(*[b"piece"] * last), storage.write("a"), inspectors=[Refuser(last)])
+    assert left_over(storage) == []
+
+
+async def test_a_refusal_of_the_last_piece_is_told(storage: LocalStorage) -> None:
+    for _ in range(50):
+        with pytest.raises(ValueError, match="refused"):
+            await store(pieces_of(b"a", b"b"), storage.write("a"), inspectors=[Refuser(2)])
+    assert left_over(storage) == []
+
+
+async def test_a_refusal_counts_for_more_than_that_the_client_is_gone(storage: LocalStorage) -> None:
+    for _ in range(50):
+        with pytest.raises(ValueError, match="refused"):
+            await store(
+                pieces_of(b"a", b"b", then=ClientGone()),
+                storage.write("a"),
+                inspectors=[Refuser(2)],
+                keep_on=(ClientGone,),
+            )
+    assert left_over(storage) == []
+
+
+async def test_every_piece_is_written_in_its_order_however_fast_they_come(storage: LocalStorage) -> None:
+    pieces = [bytes([number % 251]) * (number % 7 + 1) for number in range(5_000)]
+    witness = Witness()
+    await store(pieces_of(*pieces), storage.write("a"), inspectors=[witness])
+    assert witness.told == [*pieces, "finished"]
+    assert b"".join(storage.read("a")) == b"".join(pieces)
+
+
+async def test_all_that_came_before_an_error_is_kept(storage: LocalStorage) -> None:
+    pieces = [bytes([number % 251]) * 1_000 for number in range(500)]
+    with pytest.raises(ClientGone):
+        await store(pieces_of(*pieces, then=ClientGone()), storage.write("a"), keep_on=(ClientGone,))
+    assert b"".join(storage.read("a")) == b"".join(pieces)
+
+
+async def test_a_slow_disk_holds_the_sender_back() -> None:
+    slow, sent = Slow(), 0
+
+    async def counted() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while True:
+            sent += 1
+            yield b"piece"
+
+    storing = asyncio.create_task(store(counted(), slow.open()))
+    while len(slow.steps) < 3:
+        assert sent <= len(slow.steps) + 3
+        await asyncio.sleep(0.01)
+    storing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await storing
+
+
+async def test_a_silent_upload_holds_no_thread(storage: LocalStorage) -> None:
+    waiting, everybody_waits = 0, asyncio.Event()
+
+    async def two_pieces() -> AsyncIterator[bytes]:
+        nonlocal waiting
+        yield b"a"
+        yield b"b"
+        waiting += 1
+        if waiting == 40:
+            everybody_waits.set()
+        await asyncio.Event().wait()
+
+    silent = [asyncio.create_task(store(two_pieces(), storage.write(f"silent/{number}"))) for number in range(40)]
+    async with asyncio.timeout(10):
+        await everybody_waits.wait()
+    async with asyncio.timeout(10):
+        assert (await store(pieces_of(b"hello"), storage.write("a"))).size == 5
+    for each in silent:
+        each.cancel()
+    await asyncio.gather(*silent, return_exceptions=True)
+    assert left_over(storage) == [storage.folder.joinpath("a").name]
+
+
+@pytest.mark.parametrize("put_fails", [False, True])
+async def test_one_who_is_cancelled_is_told_that_and_nothing_else(put_fails: bool) -> None:
+    for delay in range(300):
+        belt = Belt(_refuse if put_fails else bytes)
+        carrying = asyncio.create_task(belt.carry(endless()))
+        await asyncio.sleep(delay % 30 / 10_000)  # It may be cancelled at any moment: nothing is waited for.
+        failed_first = carrying.done()
+        carrying.cancel()
+        with pytest.raises(ValueError if failed_first else asyncio.CancelledError):
+            await carrying
+
+
+def _refuse(piece: bytes) -> None:
+    time.sleep(0.001)  # so that it is cancelled sometimes before, sometimes after
+    raise ValueError(piece)

@@ -160,6 +160,23 @@ def test_what_comes_after_the_announced_length_is_no_part_of_a_form(start: Start
     wait_for(lambda: left_over(folder) == [])
 
 
+def test_a_file_is_refused_while_its_client_is_silent_and_the_form_goes_on(
+    start: Start, folder: Path, seen: list[str]
+) -> None:
+    part = b'--B\r\nContent-Disposition: form-data; name="%s"; filename="a"\r\n\r\n'
+    end = b"\r\n--B--\r\n"
+    first, second = part % b"bad" + b"no" + bytes(200_000), b"\r\n" + part % b"good" + bytes(3000)
+    length = len(first) + 5000 + len(second) + len(end)
+    with Sender(start()) as sender:
+        sender.begin("/form?go_on=1", "Content-Type: multipart/form-data; boundary=B", f"Content-Length: {length}")
+        sender.send(first)
+        wait_for(lambda: seen == ["NotWanted"])
+        assert left_over(folder) == []
+        reply = sender.send(bytes(5000) + second + end).reply()
+    assert reply.json() == [["bad", "a", -1], ["good", "a", 3000]]
+    assert left_over(folder) == ["1"]
+
+
 @pytest.mark.parametrize("content", [b"no" + bytes(5000), bytes(5000) + b"bad"], ids=["first", "last"])
 def test_nothing_is_left_of_what_an_inspector_refuses(start: Start, folder: Path, content: bytes) -> None:
     with Sender(start()) as sender:

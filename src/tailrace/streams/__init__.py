@@ -35,7 +35,7 @@ resumable uploads.
     async def receive(request: Request, user: CurrentUser) -> dict[str, int]:    # signed in before a byte is read
         incoming = Incoming(request, Intake(max_bytes=50_000_000), drain=drain)
         sizes = {}
-        async for part in multipart(incoming.pieces(), request.headers.get("content-type")):
+        async for part in multipart(incoming, request.headers.get("content-type")):
             if part.filename:
                 file = await store(part.pieces(), storage.write(f"pictures/{new_id()}"))
                 sizes[part.filename] = file.size
@@ -71,10 +71,11 @@ from tailrace.streams.refusals import (
 )
 from tailrace.streams.responses import TABLE_SLOTS, TableStream
 from tailrace.streams.sse import EventStream, Pace
-from tailrace.streams.storing import Inspector, Received, Sink, in_upload_thread, receive, store
+from tailrace.streams.storing import Inspector, Received, Sink, receive, store
 from tailrace.streams.subscriptions import Batch, ReaderTooSlow, Subscription
 from tailrace.streams.tables import Chunk, encode_table
 from tailrace.streams.text import TextStream, counter_stream
+from tailrace.streams.threads import in_upload_thread
 from tailrace.streams.uploads import Incoming, Intake
 
 __all__ = [

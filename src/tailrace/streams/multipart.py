@@ -29,9 +29,11 @@ async def multipart(
 ) -> AsyncGenerator["Part"]:
     """Yield the parts of the form that comes in `pieces`; `content_type` is the request's header.
 
-    A part can be read until the next one is asked for, which throws away what is left of it. Raises NotMultipart,
-    MalformedMultipart, also when the body ends before the form does, BodyTooLarge for more than `max_parts` parts, and
-    what `pieces` raises.
+    A part can be read until the next one is asked for, which throws away what is left of it. `store` interrupts its
+    reading where it fails: to go on with the form after that, let `pieces` be an `Incoming`, for a generator has ended.
+
+    Raises NotMultipart, MalformedMultipart, also when the body ends before the form does, BodyTooLarge for more than
+    `max_parts` parts, and what `pieces` raises.
     """
     delimiter = b"\r\n--" + _boundary(content_type)
     body = _Body(pieces)
@@ -102,31 +104,38 @@ class Part:
 
 
 class _Body:
-    """Bytes that are taken up to one delimiter after the other; `_held` came, and was not taken yet."""
+    """Bytes that are taken up to one delimiter after the other; what `_held` has from `_at` on was not taken yet."""
 
     def __init__(self, pieces: AsyncIterable[bytes]) -> None:
         self._pieces = aiter(pieces)
         # The first boundary stands at the body's beginning, as if a line had just ended.
-        self._held = _LINE_END
+        self._held, self._at = _LINE_END, 0
+
+    @property
+    def _left(self) -> int:
+        return len(self._held) - self._at
 
     async def look_for(self, delimiter: bytes) -> int:
         """Return how many bytes surely stand before the next `delimiter`; 0 if it is what comes next."""
-        while (at := self._held.find(delimiter)) < 0:
+        while (at := self._held.find(delimiter, self._at)) < 0:
             if sure := self._count_before(delimiter):
                 return sure
-            self._held += await self._next()
-        return at
+            await self._hold_more()
+        return at - self._at
 
     def _count_before(self, delimiter: bytes) -> int:
         """Return how many bytes came before any that may be the beginning of the delimiter, which begins with CR."""
-        at = self._held.find(b"\r", max(len(self._held) - len(delimiter) + 1, 0))
+        at = self._held.find(b"\r", max(len(self._held) - len(delimiter) + 1, self._at))
         while at >= 0 and not delimiter.startswith(self._held[at:]):
             at = self._held.find(b"\r", at + 1)
-        return at if at >= 0 else len(self._held)
+        return at - self._at if at >= 0 else self._left
 
     def cut(self, size: int) -> bytes:
         """Take `size` bytes of those that have come."""
-        taken, self._held = self._held[:size], self._held[size:]
+        taken = self._held[self._at : self._at + size]
+        self._at += size
+        if not self._left:
+            self._held, self._at = b"", 0
         return taken
 
     async def before(self, delimiter: bytes, most: int) -> bytes:
@@ -141,13 +150,13 @@ class _Body:
 
     async def take(self, size: int) -> bytes:
         """Take `size` bytes."""
-        while len(self._held) < size:
-            self._held += await self._next()
+        while self._left < size:
+            await self._hold_more()
         return self.cut(size)
 
     async def finish(self, most: int) -> None:
         """Take what is left; raises MalformedMultipart over `most` bytes."""
-        left = len(self._held)
+        left = self._left
         while left <= most:
             piece = await anext(self._pieces, None)
             if piece is None:
@@ -155,9 +164,9 @@ class _Body:
             left += len(piece)
         raise MalformedMultipart(f"The body goes on for more than {most} bytes after the end of the form.")
 
-    async def _next(self) -> bytes:
+    async def _hold_more(self) -> None:
         try:
-            return await anext(self._pieces)
+            self._held, self._at = self._held[self._at :] + await anext(self._pieces), 0
         except StopAsyncIteration:
             raise MalformedMultipart("The body ends before the form does.") from None
 

@@ -1,21 +1,13 @@
-"""Writes what is received where it belongs, looked at on the way, and leaves nothing of what fails.
+"""Writes what is received where it belongs, looked at on the way, and leaves nothing of what fails."""
 
-Everything that blocks runs in a few threads of its own: neither the event loop nor the threads that answer `def`
-endpoints wait for a disk. Between two pieces an upload holds no thread, so any number of slow ones may be open.
-"""
-
-import asyncio
-from collections.abc import AsyncIterable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, ParamSpec, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
-THREADS = 16
-P = ParamSpec("P")
-R = TypeVar("R")
-_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="tailrace-upload")
+from tailrace.streams.belt import Belt
+from tailrace.streams.threads import in_upload_thread
 
 
 class Sink(Protocol):
@@ -69,9 +61,7 @@ async def receive(
     try:
         sink = await in_upload_thread(block.enter_context, target)
         try:
-            async for piece in pieces:
-                await in_upload_thread(_put, piece, sink, inspectors)
-                del piece  # or it would stay until the next one has come
+            await Belt(partial(_put, sink, inspectors)).carry(pieces)
             await in_upload_thread(_finish, inspectors)
         except keep_on as error:
             interruption = error
@@ -97,26 +87,7 @@ class Received(Generic[S]):
         return self.sink
 
 
-async def in_upload_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Return what the blocking `function` returns, called in a thread of uploads.
-
-    It is always waited for: one who is cancelled meanwhile is so when the call has ended, for a file must not be closed
-    under the thread that writes to it.
-    """
-    call = asyncio.get_running_loop().run_in_executor(_threads, partial(function, *args, **kwargs))
-    cancelled: asyncio.CancelledError | None = None
-    while not call.done():
-        try:
-            await asyncio.wait((call,))
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        call.exception()  # so that it counts as looked at
-        raise cancelled
-    return call.result()
-
-
-def _put(piece: bytes, sink: Sink, inspectors: Sequence[Inspector]) -> None:
+def _put(sink: Sink, inspectors: Sequence[Inspector], piece: bytes) -> None:
     for inspector in inspectors:
         inspector.feed(piece)
     sink.write(piece)

@@ -7,6 +7,7 @@ or goes away halfway is told apart, each as an error of its own; and a server th
 import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from typing import Self
 
 from starlette.requests import Request
 from starlette.types import Message
@@ -36,7 +37,7 @@ class Intake:
 class Incoming:
     """The body of one request, on its way in.
 
-    Nothing is read, and a client that sent `Expect: 100-continue` is not asked for the body, before `pieces` is
+    Nothing is read, and a client that sent `Expect: 100-continue` is not asked for the body, before it is
     iterated: until then the request can be refused for the price of its headers.
     """
 
@@ -58,6 +59,16 @@ class Incoming:
         self._waiting: asyncio.Timeout | None = None
         self._check(self.length or 0)
 
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next piece; one who is cancelled here has lost nothing, and may ask again. Raises as `pieces`."""
+        size = await self._come(PIECE)
+        if not size:
+            raise StopAsyncIteration
+        return self._cut(size)
+
     async def pieces(self, at_most: int | None = None) -> AsyncGenerator[bytes]:
         """Yield the body as it comes, in pieces of up to 512 KiB, and end with it, or after `at_most` bytes.
 
@@ -65,14 +76,19 @@ class Incoming:
         ClientTooSlow, ClientGone, and ServerStopping when the body is not complete a second after the drain's start.
         """
         left = at_most
-        while not self.ended and left != 0:
-            await self._fill()
-            size = min(len(self._message) - self._given, PIECE if left is None else min(PIECE, left))
+        while left != 0 and (size := await self._come(PIECE if left is None else min(PIECE, left))):
             if left is not None:
                 left -= size
             # No name keeps a piece alive here: a slow client's upload holds no memory while it waits.
-            if size:
-                yield self._cut(size)
+            yield self._cut(size)
+
+    async def _come(self, most: int) -> int:
+        """Return how many bytes are here, up to `most`, once there are any; 0 at the end of the body."""
+        while not self.ended:
+            await self._fill()
+            if size := min(len(self._message) - self._given, most):
+                return size
+        return 0
 
     async def _fill(self) -> None:
         if self._given == len(self._message) and self._more:
