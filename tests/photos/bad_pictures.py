@@ -8,9 +8,11 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 
+from PIL import Image
+
 from tests.photos import byte_forms as forms
 from tests.photos.entries import Entry, failed, ready, refused
-from tests.photos.good_pictures import SIZE, animated, heic, saved, tiny, vips, with_other_mdat
+from tests.photos.good_pictures import SIZE, animated, detailed, heic, saved, tiny, vips, with_other_mdat
 
 SVG = b'<?xml version="1.0"?>\n<!-- drawn by hand -->\n<svg xmlns="http://www.w3.org/2000/svg"><script/></svg>'
 PAGE = b"<!DOCTYPE html><html><body><script>alert(1)</script></body></html>"
@@ -97,6 +99,7 @@ def _cut_off() -> Iterator[Entry]:
         yield refused(f"only what a {title} begins with", _just(magic), 422, "cut off")
     whole: dict[str, Callable[[], bytes]] = {
         "JPEG": lambda: saved("JPEG"),
+        "detailed JPEG": detailed,
         "progressive JPEG": lambda: saved("JPEG", progressive=True),
         "PNG": lambda: saved("PNG"),
         "animated PNG": lambda: animated("PNG"),
@@ -115,6 +118,15 @@ def _cut_off() -> Iterator[Entry]:
         for percent in (5, 30, 60, 90, 99):
             yield refused(f"{percent} % of a {title}", functools.partial(_part, make, percent), 422, "cut off")
         yield refused(f"all but one byte of a {title}", functools.partial(_part, make, 100), 422, "cut off")
+    # Its data is too even to be told from what may stand behind a picture: only decoding tells.
+    plain = functools.partial(_part, _of_one_colour, 70)
+    yield failed("jpeg, of one colour, cut off in its data", plain, (2000, 1500), says="cut off")
+
+
+def _of_one_colour() -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (2000, 1500), (10, 120, 200)).save(file, "JPEG")
+    return file.getvalue()
 
 
 def _part(make: Callable[[], bytes], percent: int) -> bytes:

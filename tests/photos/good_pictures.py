@@ -14,6 +14,7 @@ from tests.photos import byte_forms as forms
 from tests.photos.entries import Entry, ready
 
 SIZE = (96, 64)
+DETAILED = (400, 300)
 ANIMATED = 4
 
 
@@ -87,6 +88,7 @@ def good_pictures() -> Iterator[Entry]:
     """Give every good picture."""
     yield from _jpegs()
     yield from _jpegs_of_phones()
+    yield from _with_much_behind_them()
     yield from _pngs()
     yield from _webps()
     yield from _gifs()
@@ -136,6 +138,36 @@ def _jpegs_of_phones() -> Iterator[Entry]:
     yield ready(
         "jpeg, and a film behind it", lambda: plain + forms.box(b"ftyp", b"mp42" + bytes(4)) + forms.noise(30_000)
     )
+
+
+def detailed(**options: Any) -> bytes:
+    """Return a JPEG of which every part is data that hardly repeats: 300 KB."""
+    file = io.BytesIO()
+    Image.frombytes("RGB", DETAILED, forms.noise(3 * DETAILED[0] * DETAILED[1])).save(
+        file, "JPEG", quality=90, **options
+    )
+    return file.getvalue()
+
+
+def _with_much_behind_them() -> Iterator[Entry]:
+    trailers = {
+        "a long film": forms.box(b"ftyp", b"mp42" + bytes(4)) + forms.noise(300_000),
+        "a large picture": detailed(),
+        "padding": bytes(64_000),
+        "other padding": b"\xff" * 60_000 + bytes(5_000),
+        "a long text": b"What else there is to say. " * 3_000,
+        "a mask": (b"\xff" * 50 + bytes(100)) * 500,
+        "black pixels": b"\0\0\0\xff" * 16_000,
+        "a table of a film": b"".join(struct.pack(">I", 230 + number % 170) for number in range(8_000)),
+    }
+    for name, trailer in trailers.items():
+        yield ready(f"jpeg, detailed, and {name} behind it", functools.partial(_joined, trailer), DETAILED)
+    yield ready("jpeg, detailed, with restart markers", lambda: detailed(restart_marker_rows=1), DETAILED)
+    yield ready("jpeg, detailed and progressive", lambda: detailed(progressive=True), DETAILED)
+
+
+def _joined(trailer: bytes) -> bytes:
+    return detailed() + trailer
 
 
 def _app1(content: bytes) -> bytes:

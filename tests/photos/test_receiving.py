@@ -2,9 +2,13 @@
 
 import json
 import os
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
 from threading import Barrier
 from typing import Any
 
@@ -14,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from tailrace.database import Database
-from tailrace.errors import Conflict, Forbidden, Invalid, NotFound
+from tailrace.errors import Conflict, Forbidden, Invalid, NotFound, Unavailable
 from tailrace.jobs import get_job, list_jobs
 from tailrace.photos import access, receiving
 from tailrace.photos.keys import ORPHAN_AGE, original_key
@@ -22,6 +26,7 @@ from tailrace.photos.models import Photo, PhotoReceipt, PhotoState
 from tailrace.photos.names import clean_name, saved_name, stem_of
 from tailrace.photos.receipts import AnsweredMeanwhile, Receipt, find_receipt, forget_receipts, keep_receipt
 from tailrace.photos.schemas import PhotoStarted
+from tailrace.storage import LocalStorage
 from tests.features import ok
 from tests.photos.conftest import Album
 
@@ -278,7 +283,7 @@ def test_what_is_committed_is_not_refused_for_a_storage_that_is_away_by_then(
 def test_a_photo_that_the_database_refuses_is_no_photo_that_is_there_already(album: Album) -> None:
     nobody = replace(album.ann.principal, user_id=987_654)
     with pytest.raises(IntegrityError), album.database.write() as session:
-        receiving.add_photo(session, nobody, album.new(b"picture", None))
+        receiving.add_photos(session, nobody, None, [album.new(b"picture", None)])
     assert count(album.database) == 0
 
 
@@ -295,3 +300,64 @@ def test_who_sends_what_another_sent_is_told_where_they_may_follow_it(album: Alb
     album.add(album.ann, b"picture")
     again = album.add(album.bob, b"picture")
     assert again.events == f"/events?channel=project:{album.project_id}"
+
+
+def test_the_pictures_of_a_form_become_photos_together(album: Album) -> None:
+    news = [album.new(b"picture %d" % number, album.task_id) for number in range(5)]
+    results = receiving.finish_many(album.database, album.storage, album.bob.principal, album.task_id, news)
+    assert [each.id for each in results if isinstance(each, PhotoStarted)] == [new.id for new in news]
+    with album.database.read() as session:
+        assert len(list_jobs(session, kinds=["photos.process"])) == 5
+    assert [event.name for event in album.events()][-5:] == ["photo.added"] * 5
+
+
+def test_of_equal_pictures_in_a_form_the_first_is_the_photo(album: Album) -> None:
+    news = [album.new(data, album.task_id) for data in (b"one", b"two", b"one")]
+    results = receiving.finish_many(album.database, album.storage, album.bob.principal, album.task_id, news)
+    assert [each.id for each in results if isinstance(each, PhotoStarted)] == [news[0].id, news[1].id, news[0].id]
+    assert album.stored_keys() == sorted(original_key(new.id) for new in news[:2])
+
+
+def test_a_picture_that_is_refused_keeps_no_other_out(album: Album) -> None:
+    good, late, other = (album.new(data, album.task_id) for data in (b"good", b"late", b"other"))
+    long_ago = time.time() - ORPHAN_AGE.total_seconds() / 2 - 5
+    os.utime(album.storage.folder / original_key(late.id), (long_ago, long_ago))
+    results = receiving.finish_many(
+        album.database, album.storage, album.bob.principal, album.task_id, [good, late, other]
+    )
+    assert [type(each) for each in results] == [PhotoStarted, Conflict, PhotoStarted]
+    assert count(album.database) == 2
+
+
+def test_nobody_who_may_not_add_photos_adds_many(album: Album) -> None:
+    news = [album.new(data, album.task_id) for data in (b"one", b"two")]
+    results = receiving.finish_many(album.database, album.storage, album.vic.principal, album.task_id, news)
+    assert [type(each) for each in results] == [Forbidden, Forbidden]
+    assert album.stored_keys() == []
+
+
+def test_a_database_that_goes_busy_in_between_hides_no_photo(album: Album) -> None:
+    if not album.database.is_sqlite:
+        pytest.skip("PostgreSQL has no lock that all writers wait for")
+    database = album.database.engine.url.database
+    with closing(sqlite3.connect(str(database), isolation_level=None, check_same_thread=False)) as other:
+        storage = LockingStorage(album.storage.folder, other, at=2)
+        news = [album.new(b"picture %d" % number, None) for number in range(3)]
+        results = receiving.finish_many(album.database, storage, album.bob.principal, None, news)
+    assert [type(each) for each in results] == [PhotoStarted, Unavailable, Unavailable]
+    assert count(album.database) == 1
+
+
+class LockingStorage(LocalStorage):
+    """A storage in whose use, the `at`-th time that an age is asked for, somebody else begins to write."""
+
+    def __init__(self, folder: Path, other: sqlite3.Connection, *, at: int) -> None:
+        super().__init__(folder)
+        self._other = other
+        self._left = at
+
+    def modified(self, key: str) -> datetime:
+        self._left -= 1
+        if self._left == 0:
+            self._other.execute("BEGIN IMMEDIATE")
+        return super().modified(key)

@@ -1,17 +1,17 @@
 """The moment at which stored bytes become a photo: one transaction, after they are whole and before the answer."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from tailrace.accounts.principal import Principal
-from tailrace.database import Database, utcnow
-from tailrace.errors import Conflict, TailraceError
+from tailrace.database import Database, DatabaseBusy, utcnow
+from tailrace.errors import Conflict, TailraceError, Unavailable
 from tailrace.jobs import enqueue
 from tailrace.photos import jobs
 from tailrace.photos.inspection import Picture
@@ -26,6 +26,7 @@ from tailrace.streams import UploadRefused
 from tailrace.tasks import service as tasks
 
 Keep = Callable[[Session, PhotoStarted], None]
+_BUSY = "The database cannot answer at the moment: send this picture again."
 _log = logging.getLogger(__name__)
 
 
@@ -58,21 +59,65 @@ def finish(
     _check_fresh(storage, new.id)
     try:
         with database.write() as session:
-            started = add_photo(session, principal, new)
+            (started,) = add_photos(session, principal, new.task_id, [new])
             if keep is not None:
                 keep(session, started)
     except (TailraceError, UploadRefused, AnsweredMeanwhile):
         _discard(storage, new.id)
         raise
-    if started.id != new.id:
-        _mend(storage, started.id, new)
-        _discard(storage, new.id)
+    _tidy(storage, new, started)
     return started
 
 
-def add_photo(session: Session, principal: Principal, new: NewPhoto) -> PhotoStarted:
-    """Add a photo and the job that processes it, or find the first one with the same bytes; see `finish`."""
-    project_id = None if new.task_id is None else tasks.hold_task(session, principal, new.task_id)
+def finish_many(
+    database: Database, storage: Storage, principal: Principal, task_id: int | None, news: Sequence[NewPhoto]
+) -> list[PhotoStarted | TailraceError | StorageError]:
+    """Do as `finish` for several pictures of a task, and return for each what came of it, or what refused it.
+
+    They become photos in one transaction; if one is refused, each in its own. What the database had no answer for is
+    Unavailable.
+    """
+    outcomes: list[PhotoStarted | TailraceError | StorageError] = [Unavailable(_BUSY) for _ in news]
+    with suppress(DatabaseBusy, OperationalError):
+        # Nothing is held for photos without a task: two requests with the same two pictures could wait for each other.
+        if task_id is not None:
+            with suppress(TailraceError, StorageError):
+                return [*_finish_together(database, storage, principal, task_id, news)]
+        for place, new in enumerate(news):
+            outcomes[place] = _finish_alone(database, storage, principal, new)
+    return outcomes
+
+
+def _finish_together(
+    database: Database, storage: Storage, principal: Principal, task_id: int, news: Sequence[NewPhoto]
+) -> list[PhotoStarted]:
+    for new in news:
+        _check_fresh(storage, new.id)
+    with database.write() as session:
+        all_started = add_photos(session, principal, task_id, news)
+    for new, started in zip(news, all_started, strict=True):
+        _tidy(storage, new, started)
+    return all_started
+
+
+def _finish_alone(
+    database: Database, storage: Storage, principal: Principal, new: NewPhoto
+) -> PhotoStarted | TailraceError | StorageError:
+    try:
+        return finish(database, storage, principal, new)
+    except (TailraceError, StorageError) as error:
+        return error
+
+
+def add_photos(
+    session: Session, principal: Principal, task_id: int | None, news: Sequence[NewPhoto]
+) -> list[PhotoStarted]:
+    """Add photos to a task, each with the job that processes it, or find the first ones with the same bytes."""
+    project_id = None if task_id is None else tasks.hold_task(session, principal, task_id)
+    return [_add_photo(session, principal, project_id, new) for new in news]
+
+
+def _add_photo(session: Session, principal: Principal, project_id: int | None, new: NewPhoto) -> PhotoStarted:
     earlier = _find_same(session, principal, new)
     if earlier is not None:
         if earlier.deleted_at is not None:
@@ -87,7 +132,7 @@ def add_photo(session: Session, principal: Principal, new: NewPhoto) -> PhotoSta
         if _find_same(session, principal, new) is None:
             raise
         # Another request of the caller with the same bytes was faster by a moment.
-        return add_photo(session, principal, new)
+        return _add_photo(session, principal, project_id, new)
     _note(session, principal, photo)
     tell(session, photo, "added", name=photo.name, by=principal.user_id)
     return _started(principal, photo, first=True)
@@ -160,6 +205,12 @@ def _check_fresh(storage: Storage, photo_id: str) -> None:
         age = ORPHAN_AGE
     if age >= ORPHAN_AGE / 2:
         raise Conflict("The rest of this request came too late after the picture: send it again.")
+
+
+def _tidy(storage: Storage, new: NewPhoto, started: PhotoStarted) -> None:
+    if started.id != new.id:
+        _mend(storage, started.id, new)
+        _discard(storage, new.id)
 
 
 def _mend(storage: Storage, photo_id: str, same: NewPhoto) -> None:

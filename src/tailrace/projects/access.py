@@ -44,8 +44,8 @@ def require_role(session: Session, principal: Principal, project_id: int, role: 
 
 def require_work(session: Session, principal: Principal, project_id: int, role: Role = Role.MEMBER) -> Role:
     """Do as `require_role`, for a change; raises Conflict too if the project is archived."""
+    project = session.get(Project, project_id)  # first, and kept: who looks for the role then need not ask for it again
     actual = require_role(session, principal, project_id, role)
-    project = session.get_one(Project, project_id)
-    if project.archived:
+    if project is not None and project.archived:
         raise Conflict("This project is archived; a manager must take it out of the archive before anything changes.")
     return actual

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from tailrace.accounts import service as accounts
@@ -25,10 +25,8 @@ def note_attachment(
 
     The transaction must hold the task already (`hold_task`).
     """
-    task = session.get_one(Task, task_id)
-    note(session, principal, task, field, old=old, new=new)
-    touch(task)
-    session.flush()
+    session.add(TaskActivity(task_id=task_id, user_id=principal.user_id, field=field, old=old, new=new))
+    session.execute(update(Task).where(Task.id == task_id).values(updated_at=utcnow()))
 
 
 def touch(task: Task) -> None:

@@ -12,7 +12,7 @@ class Findings:
     """What is known of one file, by and by.
 
     `needed` is the least length of the file in bytes, by its header; `may_end` is whether it may end where the next
-    want begins, for a format that has no end marker.
+    want begins, for a format that has no end marker; `cut_off` is whether what came last is in the midst of a picture.
     """
 
     def __init__(self, limits: PictureLimits) -> None:
@@ -20,6 +20,7 @@ class Findings:
         self.format = ""
         self.needed = 0
         self.may_end = False
+        self.cut_off = False
         self._size: tuple[int, int] | None = None
         self._frames = 1
 

@@ -10,7 +10,6 @@ from tailrace.photos.inspection.picture import Picture, PictureLimits
 from tailrace.photos.inspection.recognition import HEAD, SCANS, recognize, unsupported
 from tailrace.photos.inspection.wants import Stepper
 
-_PIECE = 64 * 1024
 _log = logging.getLogger(__name__)
 
 
@@ -36,8 +35,7 @@ class Inspector:
         view = memoryview(data)
         room = self._limits.max_bytes - self._total
         with self._remembering():
-            for start in range(0, min(len(view), room), _PIECE):
-                self._take(view[start : min(start + _PIECE, room)])
+            self._take(view[:room])
             if len(view) > room:
                 raise PictureTooLarge(
                     f"This file has more than {self._limits.max_bytes:,} bytes, the most that is taken."
@@ -49,6 +47,7 @@ class Inspector:
             if self._stepper is None:
                 self._begin()
             assert self._stepper is not None
+            self._stepper.finish()
             picture = self._found.picture
             if picture is None or not self._is_whole(self._stepper):
                 raise self._cut_off()
@@ -92,7 +91,7 @@ class Inspector:
 
     def _is_whole(self, stepper: Stepper) -> bool:
         may_end = stepper.done or self._found.may_end
-        return may_end and not stepper.ahead and self._total >= self._found.needed
+        return may_end and not self._found.cut_off and not stepper.ahead and self._total >= self._found.needed
 
     def _cut_off(self) -> BrokenPicture:
         return BrokenPicture(

@@ -17,8 +17,18 @@ class Window:
     __slots__ = ("at", "data")
 
     def __init__(self) -> None:
-        self.data = bytearray()
+        self.data: bytes | memoryview = b""
         self.at = 0
+
+    def append(self, data: memoryview) -> None:
+        """Let more have arrived. They are not copied where none before them are still needed."""
+        self.data = bytes(self.data) + data if self.data else data
+
+    def forget(self) -> None:
+        """Keep nothing of what lies before `at`, and nothing of what others may change."""
+        passed = min(self.at, len(self.data))
+        self.data = bytes(self.data[passed:])
+        self.at -= passed
 
 
 class Want(Protocol):
@@ -75,6 +85,21 @@ class Find:
         return match.group()
 
 
+class Rest:
+    """The last bytes of all that come, up to `most`: taken when no more will come."""
+
+    __slots__ = ("_most", "tail")
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.tail = b""
+
+    def take(self, window: Window) -> None:
+        arrived = window.data[window.at :]
+        self.tail = (self.tail + arrived[-self._most :])[-self._most :]
+        window.at += len(arrived)
+
+
 Scan: TypeAlias = Generator[Want, bytes, T]
 
 
@@ -98,21 +123,25 @@ class Stepper:
         if self.done and not self.ahead:
             return
         window = self._window
-        window.data += data
-        if not self.done:
-            self._advance(window)
-        passed = min(window.at, len(window.data))
-        del window.data[:passed]
-        window.at -= passed
+        window.append(data)
+        self._advance(window)
+        window.forget()
+
+    def finish(self) -> None:
+        """Answer a generator that waits for the end: no more will come. Raises what the generator raises."""
+        if isinstance(self._want, Rest) and not self.done:
+            self._send(self._want.tail)
 
     def _advance(self, window: Window) -> None:
-        while (taken := self._want.take(window)) is not None:
+        while not self.done and (taken := self._want.take(window)) is not None:
             self._count()
-            try:
-                self._want = self._scan.send(taken)
-            except StopIteration:
-                self.done = True
-                return
+            self._send(taken)
+
+    def _send(self, taken: bytes) -> None:
+        try:
+            self._want = self._scan.send(taken)
+        except StopIteration:
+            self.done = True
 
     def _count(self) -> None:
         # Millions of pieces of a few bytes each would cost minutes of computing; no real picture has as many.
