@@ -148,7 +148,7 @@ def with_tailrace(service: Tailrace, files: Sequence[Path]) -> float:
     new = [take_in(service, file) for file in files]
     principal = Principal(1, EMAIL, EMAIL, True, "token")
     with service.database.write() as session:
-        ids = [receiving.add_photo(session, principal, each).id for each in new]
+        ids = [photo.id for photo in receiving.add_photos(session, principal, None, new)]
     began, give_up_at = utcnow(), time.monotonic() + WITHIN_S
     while count_ready(service, ids) < len(ids):
         if time.monotonic() > give_up_at:
