@@ -1,5 +1,6 @@
 """A mail is asked for in a transaction, and sent once, by a job, if that commits."""
 
+import json
 import socket
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from tailrace.jobs.testing import run_jobs
 from tailrace.mailer import SmtpMailer
 from tailrace.notifications import jobs
 from tailrace.notifications.models import Mail, MailState
-from tailrace.notifications.service import MailView, get_mail, send_mail, withdraw_mails
+from tailrace.notifications.service import MailView, get_mail, resend_mail, send_mail, withdraw_mails
+from tailrace.streams import read_events
 from tests.mailer.conftest import StartServer
 from tests.notifications.conftest import Post, body, read_mails
 
@@ -157,6 +159,31 @@ def test_a_refused_mail_fails_at_once_with_the_servers_reason(
         retry_job(session, sending.id)
     run(database, post)
     assert look(database).state is MailState.SENT
+
+
+def told(database: Database) -> list[tuple[str, bool]]:
+    """Return the state that each event on the owner's channel tells, in order, and whether with an error."""
+    with database.read() as session:
+        events = read_events(session, channels=["user:1"], after=None, limit=100)
+    news = [json.loads(event.data) for event in events if event.name == "mail.changed"]
+    return [(each["state"], each["error"] is not None) for each in news]
+
+
+def test_its_owner_is_told_what_becomes_of_a_mail(database: Database, post: Post, start_server: StartServer) -> None:
+    server = start_server()
+    server.replies["RCPT"] = "450 later"
+    post.mailer = SmtpMailer(f"smtp://127.0.0.1:{server.port}")
+    with database.write() as session:
+        mail = ask(session)
+    run(database, post)
+    server.replies["RCPT"] = "550 no such person"
+    retry_waiting(database)
+    run(database, post)
+    server.replies.clear()
+    with database.write() as session:
+        resend_mail(session, mail.id)
+    run(database, post)
+    assert told(database) == [("queued", True), ("failed", True), ("queued", False), ("sent", False)]
 
 
 def test_a_mail_whose_job_was_taken_up_again_is_not_called_given_up(

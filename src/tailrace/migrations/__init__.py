@@ -7,7 +7,7 @@ from sqlalchemy import Connection, inspect, text
 
 from tailrace.database import Database
 
-HEAD = "0006"
+HEAD = "0007"
 COPYING = "copying"
 _LOCK_KEY = 7_221_745
 

@@ -5,9 +5,10 @@ from datetime import timedelta
 from email.message import EmailMessage
 from typing import Any, Protocol
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete
+from sqlalchemy.orm import Session
 
-from tailrace.database import utcnow
+from tailrace.database import publish, utcnow
 from tailrace.jobs import DoNotRetry, JobContext, job
 from tailrace.mailer import Mailer, MailRefused, MailUnavailable
 from tailrace.notifications.models import InboxEntry, Mail, MailState
@@ -33,12 +34,13 @@ class Resources(Protocol):
 @job("notifications.mail_failed")
 def fail_mail(ctx: JobContext[Resources], job_id: str, state: str, error: str, args: dict[str, Any]) -> None:
     """Note on the mail that its job came to an end without sending it, unless the job was taken up again meanwhile."""
-    unsent = update(Mail).where(Mail.id == args["mail_id"], Mail.state == MailState.QUEUED)
     with ctx.transaction() as session:
-        if not still_ended(session, job_id, state):
+        mail = session.get(Mail, args["mail_id"], with_for_update=True)
+        if mail is None or mail.state != MailState.QUEUED or not still_ended(session, job_id, state):
             return
-        _log.error("Mail %s is given up, its job %s having ended as %s: %s", args["mail_id"], job_id, state, error)
-        session.execute(unsent.values(state=MailState.FAILED, error=error or f"The job was {state}."))
+        _log.error("Mail %s is given up, its job %s having ended as %s: %s", mail.id, job_id, state, error)
+        mail.state, mail.error = MailState.FAILED, error or f"The job was {state}."
+        tell_owner(session, mail)
 
 
 # A mail server may be down for a day: a hundred attempts, which end up a quarter of an hour apart, take that long.
@@ -69,6 +71,12 @@ def send_mail(ctx: JobContext[Resources], mail_id: str) -> None:
     _update(ctx, mail_id, state=MailState.SENT, sent_at=utcnow(), message_id=accepted, error=None)
 
 
+def tell_owner(session: Session, mail: Mail) -> None:
+    """Let whoever follows the channel of a mail's owner know where it stands."""
+    if mail.owner is not None:
+        publish(session, mail.owner, "mail.changed", {"id": mail.id, "state": mail.state, "error": mail.error})
+
+
 def _composed(resources: Resources, mail: Mail) -> EmailMessage:
     return compose(
         key=mail.key,
@@ -92,4 +100,9 @@ def prune_mails(ctx: JobContext[Resources]) -> None:
 
 def _update(ctx: JobContext[Resources], mail_id: str, **values: Any) -> None:
     with ctx.transaction() as session:
-        session.execute(update(Mail).where(Mail.id == mail_id).values(**values))
+        mail = session.get(Mail, mail_id, with_for_update=True)
+        if mail is None:
+            return
+        for name, value in values.items():
+            setattr(mail, name, value)
+        tell_owner(session, mail)

@@ -21,7 +21,8 @@ class MailState(StrEnum):
 class Mail(Base):
     """One mail to one person: what it is made from, and what became of it. `key` makes it unique.
 
-    `message_id` is under what a mail server accepted it; one that was only written to a file has none.
+    `message_id` is under what a mail server accepted it; one that was only written to a file has none. `owner` is whose
+    channel is told what becomes of it.
     """
 
     __tablename__ = "mails"
@@ -38,6 +39,7 @@ class Mail(Base):
     error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UTCDateTime, default=utcnow)
     sent_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    owner: Mapped[str | None] = mapped_column(String(100))
 
 
 class InboxEntry(Base):

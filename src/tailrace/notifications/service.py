@@ -56,14 +56,15 @@ def send_mail(
     """Ask for a mail: it is sent if and only if this transaction commits, and once for each `key`.
 
     `template` names a folder of `templates/`, which shows the values of `context`; `key` has up to 200 characters;
-    `owner` is the job's. Asked again with the same key, it returns the first mail unchanged.
+    `owner` is the job's, on whose channel `mail.changed` tells what becomes of it. Asked again with the same key, it
+    returns the first mail unchanged.
 
     Raises Invalid if `to` is no address, jinja2.TemplateNotFound for an unknown template, and jinja2.UndefinedError
     when its subject shows a value that is not in `context`.
     """
     recipient = _check_address(to)
     subject = render_subject(template, context)
-    mail = Mail(key=key, recipient=recipient, subject=subject, template=template, context=dict(context))
+    mail = Mail(key=key, recipient=recipient, subject=subject, template=template, context=dict(context), owner=owner)
     try:
         with session.begin_nested():
             session.add(mail)
@@ -143,7 +144,8 @@ def resend_mail(session: Session, mail_id: str) -> MailView:
     if mail.state == MailState.QUEUED:
         raise Conflict("This mail is not given up yet; it is tried again by itself.")
     mail.state, mail.error = MailState.QUEUED, None
-    enqueue(session, jobs.send_mail, {"mail_id": mail.id})
+    jobs.tell_owner(session, mail)
+    enqueue(session, jobs.send_mail, {"mail_id": mail.id}, owner=mail.owner)
     return _view(mail)
 
 
