@@ -4,13 +4,17 @@ import json
 import select
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from deploy.one_machine import free_ports
 from tailrace.database import new_id
-from tests.deploy.conftest import BROKEN_TASKS, PROXIES, Behind
+from tests.deploy.conftest import BROKEN_TASKS, PROXIES, Behind, is_there, running_proxy
+from tests.services import unavailable
 from tests.streams.serving import wait_for
 
 pytestmark = pytest.mark.acceptance
@@ -107,3 +111,38 @@ def test_an_export_that_breaks_midway_arrives_broken(behind: Behind, address: st
     answer = curl(behind, f"{address}/reports.csv?project=2", "-o", str(tmp_path / "cut.csv"))
     assert answer.returncode == 18, answer.stderr
     assert 0 < (tmp_path / "cut.csv").read_bytes().count(b"\n") < BROKEN_TASKS
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+def test_processes_that_are_killed_one_right_after_another_are_not_missed(proxy: str, tmp_path: Path) -> None:
+    if not is_there(proxy):
+        unavailable(f"There is no {proxy} here: install nginx-light and caddy.")
+    (tmp_path / "healthz").touch()
+    ports = free_ports(2)
+    answering = _answer(tmp_path, ports[0])
+    try:
+        with running_proxy(proxy, tmp_path / proxy, ports) as address:
+            for port in (ports[1], *ports, *ports):
+                _end(answering)
+                answering = _answer(tmp_path, port)
+                assert [httpx2.get(f"{address}/healthz").status_code for _ in range(4)] == [200] * 4
+    finally:
+        _end(answering)
+
+
+def _answer(folder: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start a server of the files in a folder, and return its process once it listens."""
+    command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", "--directory", str(folder), str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    wait_for(lambda: _listens(port))
+    return process
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as connection:
+        return connection.connect_ex(("127.0.0.1", port)) == 0
