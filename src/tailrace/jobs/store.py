@@ -47,8 +47,8 @@ def enqueue(
 
 def enqueue_many(
     session: Session, kind: JobKind, args: Iterable[Mapping[str, Any]], **options: Unpack[EnqueueOptions]
-) -> int:
-    """Insert one job for each of `args`, with the options of `enqueue` for all of them, and return how many they are.
+) -> list[str]:
+    """Insert one job for each of `args`, with the options of `enqueue` for all of them, and return their ids in order.
 
     Raises BadArguments.
     """

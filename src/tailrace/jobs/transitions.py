@@ -55,14 +55,14 @@ def create(session: Session, kind: JobKind, args: Mapping[str, Any], **options: 
 
 def create_many(
     session: Session, kind: JobKind, args: Iterable[Mapping[str, Any]], **options: Unpack[EnqueueOptions]
-) -> int:
-    """Insert one job for each of `args` and return how many they are. Raises BadArguments."""
+) -> list[str]:
+    """Insert one job for each of `args` and return their ids in order. Raises BadArguments."""
     rows = [_new_row(kind, each, number, **options) for number, each in enumerate(args)]
     if rows:
         session.execute(_by_the_clock(insert(JOBS), rows[0]), rows)
     for row in rows:
         _publish_state(session, row)
-    return len(rows)
+    return [row["id"] for row in rows]
 
 
 def move(
