@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from tailrace.accounts.principal import Principal
 from tailrace.database import Database, DatabaseBusy, utcnow
 from tailrace.errors import Conflict, TailraceError, Unavailable
-from tailrace.jobs import enqueue
+from tailrace.jobs import enqueue_many
 from tailrace.photos import jobs
 from tailrace.photos.inspection import Picture
 from tailrace.photos.keys import ORPHAN_AGE, original_key
@@ -114,33 +114,32 @@ def add_photos(
 ) -> list[PhotoStarted]:
     """Add photos to a task, each with the job that processes it, or find the first ones with the same bytes."""
     project_id = None if task_id is None else tasks.hold_task(session, principal, task_id)
-    return [_add_photo(session, principal, project_id, new) for new in news]
-
-
-def _add_photo(session: Session, principal: Principal, project_id: int | None, new: NewPhoto) -> PhotoStarted:
-    earlier = _find_same(session, principal, new)
-    if earlier is not None:
-        if earlier.deleted_at is not None:
-            take_out_of_trash(session, principal, earlier)
-        return _started(principal, earlier, first=False)
-    photo = _row(principal, new, project_id)
+    photos = _find_same(session, principal, task_id, news)
+    for photo in photos.values():
+        if photo.deleted_at is not None:
+            take_out_of_trash(session, principal, photo)
+    first: dict[str, NewPhoto] = {}
+    for new in news:
+        first.setdefault(new.sha256, new)
+    rows = [_row(principal, new, project_id) for sha256, new in first.items() if sha256 not in photos]
     try:
         with session.begin_nested():
-            process(session, photo)
-            session.add(photo)
+            _insert(session, principal, task_id, rows)
     except IntegrityError:
-        if _find_same(session, principal, new) is None:
+        if _find_same(session, principal, task_id, news).keys() == photos.keys():
             raise
         # Another request of the caller with the same bytes was faster by a moment.
-        return _add_photo(session, principal, project_id, new)
-    _note(session, principal, photo)
-    tell(session, photo, "added", name=photo.name, by=principal.user_id)
-    return _started(principal, photo, first=True)
+        return add_photos(session, principal, task_id, news)
+    photos |= {row.sha256: row for row in rows}
+    return [_started(principal, photos[new.sha256], first=photos[new.sha256].id == new.id) for new in news]
 
 
-def process(session: Session, photo: Photo) -> None:
-    """Enqueue the job that makes a photo's renditions."""
-    photo.job_id = enqueue(session, jobs.process_photo, {"photo_id": photo.id}, owner=f"user:{photo.user_id}").id
+def process(session: Session, photos: Sequence[Photo]) -> None:
+    """Enqueue the jobs that make the renditions of some photos of one person."""
+    ids = [{"photo_id": photo.id} for photo in photos]
+    owner = f"user:{photos[0].user_id}"
+    for photo, job_id in zip(photos, enqueue_many(session, jobs.process_photo, ids, owner=owner), strict=True):
+        photo.job_id = job_id
     session.flush()
 
 
@@ -148,8 +147,19 @@ def take_out_of_trash(session: Session, principal: Principal, photo: Photo) -> N
     """Let a deleted photo be there again."""
     photo.deleted_at = None
     session.flush()
-    _note(session, principal, photo)
+    _note(session, principal, photo.task_id, [photo])
     tell(session, photo, "restored", by=principal.user_id)
+
+
+def _insert(session: Session, principal: Principal, task_id: int | None, photos: Sequence[Photo]) -> None:
+    if not photos:
+        return
+    process(session, photos)
+    session.add_all(photos)
+    session.flush()
+    _note(session, principal, task_id, photos)
+    for photo in photos:
+        tell(session, photo, "added", name=photo.name, by=principal.user_id)
 
 
 def _row(principal: Principal, new: NewPhoto, project_id: int | None) -> Photo:
@@ -173,18 +183,21 @@ def _row(principal: Principal, new: NewPhoto, project_id: int | None) -> Photo:
     )
 
 
-def _find_same(session: Session, principal: Principal, new: NewPhoto) -> Photo | None:
-    if new.task_id is None:
+def _find_same(
+    session: Session, principal: Principal, task_id: int | None, news: Sequence[NewPhoto]
+) -> dict[str, Photo]:
+    """Return the photos with the same bytes that are among those of the task, or the caller's own, by their SHA-256."""
+    if task_id is None:
         among = Photo.task_id.is_(None), Photo.user_id == principal.user_id
     else:
-        among = Photo.task_id.is_not(None), Photo.task_id == new.task_id
-    query = select(Photo).where(*among, Photo.sha256 == new.sha256)
-    return session.scalars(query.with_for_update()).one_or_none()
+        among = Photo.task_id.is_not(None), Photo.task_id == task_id
+    query = select(Photo).where(*among, Photo.sha256.in_({new.sha256 for new in news}))
+    return {photo.sha256: photo for photo in session.scalars(query.with_for_update())}
 
 
-def _note(session: Session, principal: Principal, photo: Photo) -> None:
-    if photo.task_id is not None:
-        tasks.note_attachment(session, principal, photo.task_id, "photo", old=None, new=photo.name)
+def _note(session: Session, principal: Principal, task_id: int | None, photos: Sequence[Photo]) -> None:
+    if task_id is not None:
+        tasks.note_attachments(session, principal, task_id, "photo", added=[photo.name for photo in photos])
 
 
 def _started(principal: Principal, photo: Photo, *, first: bool) -> PhotoStarted:

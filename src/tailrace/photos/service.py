@@ -77,7 +77,7 @@ def retry_photo(session: Session, principal: Principal, photo_id: str) -> PhotoV
     if photo.state != PhotoState.FAILED:
         raise Conflict(f"This photo is {photo.state}; only one that failed is processed again.", state=photo.state)
     photo.state, photo.error = PhotoState.UPLOADED, None
-    process(session, photo)
+    process(session, [photo])
     tell(session, photo, "retried", by=principal.user_id)
     inbox.forget(session, user_id=photo.user_id, subject=photo.id)
     return show(session, principal, photo)

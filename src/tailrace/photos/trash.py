@@ -30,7 +30,7 @@ def delete_photo(session: Session, principal: Principal, photo_id: str) -> None:
     photo.deleted_at = utcnow()
     session.flush()
     if photo.task_id is not None:
-        tasks.note_attachment(session, principal, photo.task_id, "photo", old=photo.name, new=None)
+        tasks.note_attachments(session, principal, photo.task_id, "photo", removed=[photo.name])
     tell(session, photo, "deleted", by=principal.user_id)
     inbox.forget(session, user_id=photo.user_id, subject=photo.id)
 

@@ -1,5 +1,6 @@
 """The record of every change of a task, and the news of it."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import select, update
@@ -18,14 +19,23 @@ def note(session: Session, principal: Principal, task: Task, field: str, *, old:
     session.add(TaskActivity(task_id=task.id, user_id=principal.user_id, field=field, old=old, new=new))
 
 
-def note_attachment(
-    session: Session, principal: Principal, task_id: int, field: str, *, old: str | None, new: str | None
+def note_attachments(
+    session: Session,
+    principal: Principal,
+    task_id: int,
+    field: str,
+    *,
+    added: Iterable[str] = (),
+    removed: Iterable[str] = (),
 ) -> None:
-    """Note that the caller added (`new`) or removed (`old`) something that another feature hangs on a task.
+    """Note by their names what the caller added or removed that another feature hangs on a task.
 
     The transaction must hold the task already (`hold_task`).
     """
-    session.add(TaskActivity(task_id=task_id, user_id=principal.user_id, field=field, old=old, new=new))
+    changes = [(None, name) for name in added] + [(name, None) for name in removed]
+    session.add_all(
+        TaskActivity(task_id=task_id, user_id=principal.user_id, field=field, old=old, new=new) for old, new in changes
+    )
     session.execute(update(Task).where(Task.id == task_id).values(updated_at=utcnow()))
 
 

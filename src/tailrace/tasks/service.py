@@ -13,7 +13,7 @@ from tailrace.errors import Conflict, Forbidden, NotFound
 from tailrace.notifications import inbox
 from tailrace.projects import service as projects
 from tailrace.tasks.access import check_read, check_work, hold_task, task_to_change
-from tailrace.tasks.activity import list_activity, note, note_attachment, tell
+from tailrace.tasks.activity import list_activity, note, note_attachments, tell
 from tailrace.tasks.concern import tell_changed, tell_created
 from tailrace.tasks.discussion import (
     add_comment,
@@ -53,7 +53,7 @@ __all__ = [
     "list_items",
     "list_project_tasks",
     "list_tasks",
-    "note_attachment",
+    "note_attachments",
     "read_timeline",
     "task_table",
     "titles_table",
