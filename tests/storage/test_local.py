@@ -77,6 +77,26 @@ def test_writes_go_on_while_deletes_remove_the_folders_they_share(storage: Local
     assert list((storage.folder / ".incoming").iterdir()) == []
 
 
+def test_a_new_file_and_the_way_to_it_outlive_a_power_cut(
+    storage: LocalStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flushed are its bytes before it has its name, and then every folder that has got an entry."""
+    target = storage.folder / "photos" / "1" / "original"
+    flushed: list[tuple[Path, bool]] = []
+    flush = os.fsync
+
+    def note(descriptor: int) -> None:
+        flush(descriptor)
+        flushed.append((Path(os.readlink(f"/proc/self/fd/{descriptor}")), target.exists()))
+
+    monkeypatch.setattr(os, "fsync", note)
+    with storage.write("photos/1/original") as writer:
+        writer.write(b"picture")
+    (file, named), *folders = flushed
+    assert (file.parent.name, named) == (".incoming", False)
+    assert folders == [(folder, True) for folder in (target.parent, target.parent.parent, storage.folder)]
+
+
 def test_files_are_for_the_service_alone(storage: LocalStorage) -> None:
     with storage.write("reports/a") as writer:
         writer.write(b"1")
