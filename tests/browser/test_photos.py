@@ -212,6 +212,24 @@ def test_what_was_deleted_is_taken_back_at_once(live: LiveSite) -> None:
     page.context.close()
 
 
+def test_what_has_just_come_answers_at_once(live: LiveSite) -> None:
+    """A key that is pressed in the moment in which a part comes goes through the script, not around it."""
+    project = live.project("Quick")
+    ids = hang(live, live.task(project, "Tidy up"), *(picture(number, (640, 480)) for number in (15, 16)))
+    page = live.page(f"/web/projects/{project}/photos")
+    connected(page)
+    page.evaluate("""() => {
+      window.neverReloaded = true
+      const deletes = () => document.querySelector('#viewer [data-key=Delete]')
+      const watch = new MutationObserver(() => deletes() && (watch.disconnect(), deletes().click()))
+      watch.observe(document.getElementById('viewer'), { childList: true, subtree: true })
+    }""")
+    page.locator(f"#photo-{ids[0]} a").click()
+    seen(page, ids[1])
+    assert page.evaluate("window.neverReloaded")
+    page.context.close()
+
+
 def test_what_was_deleted_in_a_task_waits_in_the_trash(live: LiveSite) -> None:
     project = live.project("Thrown away")
     task = live.task(project, "Tidy up")
