@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -228,6 +229,58 @@ def test_what_has_just_come_answers_at_once(live: LiveSite) -> None:
     seen(page, ids[1])
     assert page.evaluate("window.neverReloaded")
     page.context.close()
+
+
+@pytest.fixture
+def far_away(live: LiveSite) -> Iterator[tuple[Page, list[str]]]:
+    """Give a photo shown large, on a slow line, and the ids of it and of three older ones."""
+    project = live.project("Far away")
+    ids = hang(live, live.task(project, "Tidy up"), *(picture(number, (640, 480)) for number in range(20, 24)))
+    page = live.page(f"/web/projects/{project}/photos")
+    connected(page)
+    page.locator(f"#photo-{ids[0]} a").click()
+    seen(page, ids[0])
+    line = page.context.new_cdp_session(page)
+    conditions = {"offline": False, "latency": 200, "downloadThroughput": -1, "uploadThroughput": -1}
+    line.send("Network.emulateNetworkConditions", conditions)
+    yield page, ids
+    page.context.close()
+
+
+def state(live: LiveSite, photo_id: str) -> int:
+    return live.api.get(f"/photos/{photo_id}").status_code
+
+
+def test_keys_that_are_quicker_than_the_line_mean_what_one_would_see(
+    live: LiveSite, far_away: tuple[Page, list[str]]
+) -> None:
+    page, ids = far_away
+    for key in ("ArrowRight", "Delete", "ArrowRight"):
+        page.keyboard.press(key)
+    seen(page, ids[3])
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    assert [state(live, photo_id) for photo_id in ids] == [200, 410, 200, 200]
+
+
+def test_undo_takes_back_what_was_done_last(live: LiveSite, far_away: tuple[Page, list[str]]) -> None:
+    page, ids = far_away
+    for key in ("Delete", "Delete", "z"):
+        page.keyboard.press(key)
+    seen(page, ids[2])
+    expect(page.get_by_text("is back")).to_be_visible()
+    assert [state(live, photo_id) for photo_id in ids] == [410, 200, 200, 200]
+
+
+def test_a_photo_is_left_while_the_next_one_comes(live: LiveSite, far_away: tuple[Page, list[str]]) -> None:
+    page, ids = far_away
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Delete")
+    page.keyboard.press("Escape")
+    # What comes now comes too late: that is looked for once it must have come.
+    page.wait_for_timeout(1000)
+    expect(page.locator("#viewer")).to_be_hidden()
+    expect(page.locator("#viewer #photo")).to_have_count(0)
+    assert [state(live, photo_id) for photo_id in ids] == [200] * 4
 
 
 def test_what_was_deleted_in_a_task_waits_in_the_trash(live: LiveSite) -> None:

@@ -1,11 +1,8 @@
-// One stream of events, shared by all tabs of a person, that refreshes the parts of a page when they change.
-//
-// A part (docs/web.md) is sent the DOM event `live` when something concerns it. Whoever holds the lock follows the log for
-// every tab; each page knows up to which event it was rendered, so it misses nothing before it is connected, nor while
-// the machine sleeps or the service restarts.
+// One stream of events refreshes the parts of all tabs of a person (docs/web.md): whoever holds the lock follows the log.
 
 const body = document.body
 const { user, cursor } = body.dataset
+const on = addEventListener
 const tab = Math.random()
 const wishes = new Map()
 const dirty = new Map()
@@ -158,7 +155,7 @@ function hear({ event, connected, lost, out }) {
   if (connected !== undefined) show(connected)
   if (out || channels().includes(lost)) leave(out ? 'out' : 'lost')
 }
-addEventListener('signed-out', () => hear({ connected: false, out: true }))
+on('signed-out', () => hear({ connected: false, out: true }))
 
 function join() {
   const wish = { join: tab, channels: channels(), cursor: last }
@@ -202,13 +199,13 @@ if (navigator.locks) {
   join()
   navigator.locks.request(`tailrace-live-${user}`, lead)
 } else lead()
-addEventListener('pagehide', () => {
+on('pagehide', () => {
   bus?.postMessage({ leave: tab })
   connection?.abort()
 })
-addEventListener('pageshow', (event) => event.persisted && location.reload())
-addEventListener('offline', () => connection?.abort())
-addEventListener('online', wake)
-addEventListener('visibilitychange', wake)
-addEventListener('htmx:afterSettle', () => wishes.get(tab).join() !== channels().join() && join())
+on('pageshow', (event) => event.persisted && location.reload())
+on('offline', () => connection?.abort())
+on('online', wake)
+on('visibilitychange', wake)
+on('htmx:afterSettle', () => wishes.get(tab).join() !== channels().join() && join())
 setInterval(() => lostSince || wake(), 5000)

@@ -55,11 +55,11 @@ async function run() {
   }
 }
 
-filter.addEventListener('submit', (event) => event.preventDefault())
-filter.addEventListener('input', () => [...list.children].forEach((row) => (row.hidden = !matches(row))))
-pause.addEventListener('click', () => {
+filter.onsubmit = (event) => event.preventDefault()
+filter.oninput = () => [...list.children].forEach((row) => (row.hidden = !matches(row)))
+pause.onclick = () => {
   pause.ariaPressed = String(pause.ariaPressed !== 'true')
   if (pause.ariaPressed === 'false') add(held.splice(0))
-})
+}
 list.scrollTop = list.scrollHeight
 run()

@@ -15,6 +15,7 @@ Idiomorph.defaults.ignoreActiveValue = true
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !keeps[name]?.(node)
 
 const { body } = document
+const on = addEventListener
 const region = document.getElementById('messages')
 
 // `undo` is the address that takes back what was done.
@@ -27,46 +28,46 @@ export function say(text, kind = 'done', undo = '') {
     message.addEventListener('htmx:afterRequest', () => message.remove())
     htmx.process(message)
   }
-  region.append(message)
+  region.prepend(message)
   setTimeout(() => message.remove(), undo ? 20000 : kind === 'error' ? 12000 : 5000)
 }
 
-addEventListener('say', (event) => say(event.detail.text, event.detail.kind, event.detail.undo))
-addEventListener('htmx:sendError', () => say('The service does not answer. What you typed is still here.', 'error'))
-addEventListener('htmx:responseError', ({ detail }) => {
+on('say', (event) => say(event.detail.text, event.detail.kind, event.detail.undo))
+on('htmx:sendError', () => say('The service does not answer. What you typed is still here.', 'error'))
+on('htmx:responseError', ({ detail }) => {
   if (detail.xhr.status >= 500) say('Something went wrong. Nothing was changed; try again.', 'error')
 })
 for (const message of document.querySelectorAll('.message')) setTimeout(() => message.remove(), 6000)
 
-// <input data-submits>: a change sends its form, through htmx where the form uses it. By keys, half a date is a change
-// too, and each choice that one passes by: what they change waits for Enter, or until one goes on.
+// <input data-submits>: a change sends its form. By keys, half a date is a change too: that waits for Enter, or until
+// one goes on.
 let byKey, waiting
 function send() {
   waiting?.form.requestSubmit()
   waiting = null
 }
-addEventListener('pointerdown', () => (byKey = null))
-addEventListener('keydown', (event) => {
+on('pointerdown', () => (byKey = null))
+on('keydown', (event) => {
   // Space and Enter choose, as the pointer does.
   byKey = / |Enter/.test(event.key) || event.target
   if (event.key !== 'Enter') return
   if ((event.ctrlKey || event.metaKey) && event.target.matches('[data-sends]')) waiting = event.target
   if (waiting) event.preventDefault(send())
 })
-addEventListener('focusout', send)
-addEventListener('change', ({ target }) => {
+on('focusout', send)
+on('change', ({ target }) => {
   if (!target.matches('[data-submits]')) return
   waiting = target
   if (target !== byKey) send()
 })
 // <button data-copies="…">: puts that text on the clipboard.
-addEventListener('click', async ({ target }) => {
+on('click', async ({ target }) => {
   const button = target.closest('[data-copies]')
   if (!button) return
   await navigator.clipboard.writeText(button.dataset.copies)
   say('Copied.')
 })
 // A page older than the sign-in was refused; the next try counts.
-addEventListener('token', ({ detail: { user, headers } }) => {
+on('token', ({ detail: { user, headers } }) => {
   if (user === body.dataset.user) body.setAttribute('hx-headers', headers)
 })

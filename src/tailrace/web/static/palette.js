@@ -9,7 +9,7 @@ const SIGNS = { ArrowLeft: '←', ArrowRight: '→', Escape: 'Esc', Delete: 'Del
 const typing = (target) => target.matches('textarea, select, input:not([type=checkbox])')
 
 // What is under something else has no keys meanwhile.
-const withKeys = () => [...document.querySelectorAll('[data-key]')].filter((part) => !part.closest('[inert]'))
+const withKeys = () => [...document.querySelectorAll('[data-key]')].filter((part) => !part.closest('[inert], [hidden]'))
 
 function act(key) {
   const sequence = before === 'g' ? `g ${key}` : key
@@ -77,16 +77,13 @@ addEventListener('keydown', (event) => {
   if (done || act(key)) event.preventDefault()
 })
 
-search.addEventListener('keydown', (event) => {
+search.onkeydown = (event) => {
   const by = { ArrowDown: 1, ArrowUp: -1 }[event.key]
   if (by) choose(by)
   else if (event.key === 'Enter') palette.querySelector('[role=option][aria-selected=true]')?.click()
   else return
   event.preventDefault()
-})
+}
 palette.addEventListener('htmx:afterSwap', () => choose(1))
-document.querySelector('[data-opens=palette]').addEventListener('click', (event) => {
-  event.preventDefault()
-  open()
-})
+document.querySelector('[data-opens=palette]').onclick = (event) => open(event.preventDefault())
 addEventListener('click', ({ target }) => target.matches('dialog') && target.close())

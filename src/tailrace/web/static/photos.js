@@ -1,7 +1,8 @@
-// Photos: a grid, and one photo large over the page that it was opened from.
+// Photos: a grid, and one photo large over the page.
 
 // The grid: far from the window a chunk is emptied and keeps its height; near it again, it is asked for.
 
+const on = addEventListener
 const near = new Set()
 const watch = new IntersectionObserver((entries) => entries.forEach(place), { rootMargin: '1500px' })
 function place({ target: chunk, isIntersecting, boundingClientRect }) {
@@ -17,17 +18,16 @@ function place({ target: chunk, isIntersecting, boundingClientRect }) {
 
 const observe = () => document.querySelectorAll('.chunk').forEach((chunk) => watch.observe(chunk))
 
-// A photo moves once it is known when it was taken, so all chunks that are near are asked for; once a second, for a
-// hundred may come at once.
+// A photo moves once it is known when it was taken, so all near chunks are asked for; at once may come a hundred.
 let timer = 0
 function refresh() {
   timer = 0
   for (const chunk of near) htmx.trigger(chunk, 'near')
 }
 document.getElementById('grid')?.addEventListener('live', () => (timer ||= setTimeout(refresh, 1000)))
-addEventListener('htmx:afterSettle', observe)
+on('htmx:afterSettle', observe)
 // What could not be had is asked for again.
-addEventListener('htmx:afterRequest', ({ target, detail: { xhr } }) => {
+on('htmx:afterRequest', ({ target, detail: { xhr } }) => {
   if (near.has(target) && (!xhr.status || xhr.status > 499)) setTimeout(() => htmx.trigger(target, 'near'), 8000)
 })
 observe()
@@ -40,8 +40,20 @@ const others = [...document.querySelectorAll('.side, .tray'), ...panel.parentEle
 const isOver = panel.hidden
 const find = (selector) => panel.querySelector(selector)
 
+// Until what was asked for is there, nothing is done to what still stands there, and keys wait.
+const keys = []
+let busy = 0
+function hold(by) {
+  busy += by
+  for (const part of panel.querySelectorAll('[rel], form')) part.inert = busy
+  while (!busy && keys.length) panel.dispatchEvent(new KeyboardEvent('keydown', { key: keys.shift(), bubbles: true }))
+}
+
 async function show(href) {
-  await htmx.ajax('GET', href, { target: panel, swap: 'innerHTML' })
+  hold(1)
+  await htmx.ajax('GET', href, { target: panel, swap: 'innerHTML' }).catch(() => {})
+  hold(-1)
+  if (location.href !== href) return panel.hidden && panel.replaceChildren()
   if (!find('#photo')) return history.back()
   cover(true)
   for (const { dataset } of panel.querySelectorAll('[rel][data-photo^="/"]')) new Image().src = dataset.photo
@@ -55,13 +67,14 @@ function cover(on) {
 }
 
 function close() {
+  keys.length = 0
   cover(false)
   document.title = title
   document.querySelector(`#photo-${find('#photo')?.dataset.photoId} a`)?.focus()
   panel.replaceChildren()
 }
 
-addEventListener('click', (event) => {
+on('click', (event) => {
   const link = event.target.closest('a[data-photo], a[data-closes]')
   const closes = link?.matches('[data-closes]')
   if (!link || event.ctrlKey || event.metaKey || event.shiftKey || (closes && !isOver)) return
@@ -70,23 +83,31 @@ addEventListener('click', (event) => {
   history[panel.contains(link) ? 'replaceState' : 'pushState']({}, '', link.href)
   show(link.href)
 })
-addEventListener('popstate', () => {
+on('popstate', () => {
   if (isOver) location.pathname.startsWith('/web/photos/') ? show(location.href) : close()
 })
-addEventListener('photo-gone', () => (find('[rel=next]') ?? find('[rel=prev]') ?? find('.close'))?.click())
+on('photo-gone', () => (find('[rel=next]') ?? find('[rel=prev]') ?? find('.close'))?.click())
+const sent = (by) => ({ detail }) => detail.requestConfig.elt.matches('#viewer [hx-swap=none]') && hold(by)
+on('htmx:beforeRequest', sent(1))
+on('htmx:afterRequest', sent(-1))
+on('keydown', (event) => {
+  if (!busy || panel.hidden || event.ctrlKey || event.metaKey || !/^(Arrow|Delete|\w$)/.test(event.key)) return
+  keys.push(event.key)
+  event.stopImmediatePropagation()
+}, true)
 
-panel.addEventListener('keydown', ({ key, target }) => {
+panel.onkeydown = ({ key, target }) => {
   if (target.id !== 'caption' || key !== 'Escape') return
   target.value = target.defaultValue
   panel.focus()
-})
+}
 
 // A swipe; with two fingers, or when zoomed in, one looks around.
 let start = null
-panel.addEventListener('pointerdown', (event) => {
+panel.onpointerdown = (event) => {
   start = event.pointerType === 'touch' && event.isPrimary && visualViewport.scale === 1 && event.target.closest('.stage') && event
-})
-panel.addEventListener('pointerup', ({ clientX, clientY }) => {
+}
+panel.onpointerup = ({ clientX, clientY }) => {
   const across = start ? clientX - start.clientX : 0
   if (Math.abs(across) > 50 && Math.abs(across) > 2 * Math.abs(clientY - start.clientY)) find(across > 0 ? '[rel=prev]' : '[rel=next]')?.click()
-})
+}

@@ -2,6 +2,8 @@
 
 import { say } from './page.js'
 
+const on = addEventListener
+
 // The list
 
 function count() {
@@ -13,9 +15,9 @@ function count() {
   document.querySelector('.bulk-count').textContent = marked ? `${marked} marked` : ''
 }
 
-addEventListener('change', count)
-addEventListener('reset', () => setTimeout(count))
-addEventListener('htmx:afterSettle', count)
+on('change', count)
+on('reset', () => setTimeout(count))
+on('htmx:afterSettle', count)
 
 // The board
 
@@ -46,36 +48,36 @@ function enter(column) {
   for (const each of document.querySelectorAll('.column')) each.classList.toggle('over', each === column)
 }
 
-addEventListener('dragstart', (event) => {
+on('dragstart', (event) => {
   dragged = cardOf(event.target)
   if (!dragged) return
   event.dataTransfer.setData('text/plain', dragged.querySelector('a').href)
   event.dataTransfer.effectAllowed = 'move'
   dragged.classList.add('dragged')
 })
-addEventListener('dragover', (event) => {
+on('dragover', (event) => {
   const column = dragged && columnOf(event.target)
   enter(column)
   if (column) event.preventDefault()
 })
-addEventListener('drop', (event) => {
+on('drop', (event) => {
   const column = dragged && columnOf(event.target)
   if (!column) return
   event.preventDefault()
   move(dragged, column)
 })
-addEventListener('dragend', () => {
+on('dragend', () => {
   dragged?.classList.remove('dragged')
   dragged = null
   enter()
 })
-addEventListener('keydown', (event) => {
+on('keydown', (event) => {
   const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key]
   const card = cardOf(event.target)
   if (by && card && event.shiftKey && !event.target.matches('select')) event.preventDefault(step(card, by))
 })
 // What could not be moved goes back: the board is shown again as it is.
-addEventListener('htmx:afterRequest', ({ detail, target }) => {
+on('htmx:afterRequest', ({ detail, target }) => {
   const board = document.getElementById('board')
   if (board && target.matches?.('.move') && !detail.successful) {
     say('It could not be moved.', 'error')
