@@ -74,7 +74,7 @@ def send_mail(ctx: JobContext[Resources], mail_id: str) -> None:
 def tell_owner(session: Session, mail: Mail) -> None:
     """Let whoever follows the channel of a mail's owner know where it stands."""
     if mail.owner is not None:
-        publish(session, mail.owner, "mail.changed", {"id": mail.id, "state": mail.state, "error": mail.error})
+        publish(session, mail.owner, "mail.changed", {"id": mail.id, "state": mail.state})
 
 
 def _composed(resources: Resources, mail: Mail) -> EmailMessage:

@@ -140,7 +140,7 @@ def resend_mail(session: Session, mail_id: str) -> MailView:
 
     Raises NotFound, or Conflict while it still waits to be sent.
     """
-    mail = _existing(session, mail_id)
+    mail = _existing(session, mail_id, hold=True)
     if mail.state == MailState.QUEUED:
         raise Conflict("This mail is not given up yet; it is tried again by itself.")
     mail.state, mail.error = MailState.QUEUED, None
@@ -149,8 +149,8 @@ def resend_mail(session: Session, mail_id: str) -> MailView:
     return _view(mail)
 
 
-def _existing(session: Session, mail_id: str) -> Mail:
-    mail = session.get(Mail, mail_id)
+def _existing(session: Session, mail_id: str, *, hold: bool = False) -> Mail:
+    mail = session.get(Mail, mail_id, with_for_update=hold, populate_existing=hold)
     if mail is None:
         raise NotFound("There is no such mail; mails are forgotten after 90 days.")
     return mail

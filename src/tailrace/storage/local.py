@@ -162,38 +162,31 @@ class LocalStorage:
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), path
 
     def _publish(self, temporary: Path, target: Path) -> None:
-        changed = [target.parent]
         for _ in range(_RACES_LOST):
             # A `delete` may remove a folder that it emptied between any two of these steps.
             with suppress(FileNotFoundError, FileExistsError):
-                self._move(temporary, target, changed)
+                self._move(temporary, target)
                 break
         else:
-            self._move(temporary, target, changed)
+            self._move(temporary, target)
         try:
-            # Only now, and the deepest first: then a journal takes all of it to the disk in one go.
-            for folder in dict.fromkeys(changed):
-                _sync_folder(folder)
+            _sync_folder(target.parent)
         except FileNotFoundError:
             # What was just published has been deleted, and its folder with it, unless all is gone.
             os.stat(self.folder)
 
-    def _move(self, temporary: Path, target: Path, changed: list[Path]) -> None:
-        """Move a file, and note in `changed` the folders in which others had to be made for it."""
-        for folder in reversed(self._missing(target.parent)):
-            folder.mkdir(mode=0o700, exist_ok=True)
-            changed.insert(1, folder.parent)
+    def _move(self, temporary: Path, target: Path) -> None:
+        self._make_folders(target.parent)
         os.replace(temporary, target)
 
-    def _missing(self, folder: Path) -> list[Path]:
-        """Return what is not there of a folder and those above it, the deepest first."""
-        missing: list[Path] = []
-        while not folder.is_dir():
-            if folder == self.folder:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
-            missing.append(folder)
-            folder = folder.parent
-        return missing
+    def _make_folders(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        if folder == self.folder:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+        self._make_folders(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
+        _sync_folder(folder.parent)
 
     @contextmanager
     def _explained(self, key: str | None = None) -> Iterator[None]:

@@ -117,12 +117,17 @@ class _Body:
 
     async def look_for(self, delimiter: bytes) -> int:
         """Return how many bytes surely stand before the next `delimiter`; 0 if it is what comes next."""
-        # Mostly there is none, which `rfind` knows in a third of the time that `find` takes.
-        while self._held.rfind(delimiter, self._at) < 0:
+        while (at := self._find(delimiter)) < 0:
             if sure := self._count_before(delimiter):
                 return sure
             await self._hold_more()
-        return self._held.find(delimiter, self._at) - self._at
+        return at - self._at
+
+    def _find(self, delimiter: bytes) -> int:
+        # Most pieces have none, which `rfind` knows in a third of the time; once each, for it looks at all of it.
+        if not self._at and self._held.rfind(delimiter) < 0:
+            return -1
+        return self._held.find(delimiter, self._at)
 
     def _count_before(self, delimiter: bytes) -> int:
         """Return how many bytes came before any that may be the beginning of the delimiter, which begins with CR."""
