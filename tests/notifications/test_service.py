@@ -60,6 +60,16 @@ def test_a_mail_is_sent_with_text_and_html(database: Database, post: Post, tmp_p
     assert sent.sent_at is not None
 
 
+def test_a_mail_that_was_withdrawn_may_be_asked_for_again(database: Database, post: Post, tmp_path: Path) -> None:
+    with database.write() as session:
+        ask(session)
+        withdraw_mails(session, "k1")
+        ask(session)
+    run(database, post)
+    assert look(database).state is MailState.SENT
+    assert len(read_mails(tmp_path / "mails")) == 1
+
+
 def ask_and_break_off(database: Database) -> None:
     with database.write() as session:
         ask(session)

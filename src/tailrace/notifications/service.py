@@ -70,7 +70,7 @@ def send_mail(
             session.add(mail)
     except IntegrityError:
         return get_mail(session, key)
-    enqueue(session, jobs.send_mail, {"mail_id": mail.id}, unique_key=f"mail:{key}", owner=owner)
+    enqueue(session, jobs.send_mail, {"mail_id": mail.id}, owner=owner)
     return _view(mail)
 
 
