@@ -271,6 +271,20 @@ def test_undo_takes_back_what_was_done_last(live: LiveSite, far_away: tuple[Page
     assert [state(live, photo_id) for photo_id in ids] == [410, 200, 200, 200]
 
 
+def test_who_leaves_at_once_is_told_what_was_deleted_all_the_same(
+    live: LiveSite, far_away: tuple[Page, list[str]]
+) -> None:
+    page, ids = far_away
+    page.keyboard.press("Delete")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Undo")).to_be_visible()
+    expect(page.locator("#viewer")).to_be_hidden()
+    expect(page.locator(".tile")).to_have_count(3)
+    page.keyboard.press("z")
+    expect(page.locator(".tile")).to_have_count(4)
+    assert [state(live, photo_id) for photo_id in ids] == [200] * 4
+
+
 def test_a_photo_is_left_while_the_next_one_comes(live: LiveSite, far_away: tuple[Page, list[str]]) -> None:
     page, ids = far_away
     page.keyboard.press("ArrowRight")

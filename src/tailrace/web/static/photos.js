@@ -26,13 +26,13 @@ function refresh() {
 }
 document.getElementById('grid')?.addEventListener('live', () => (timer ||= setTimeout(refresh, 1000)))
 on('htmx:afterSettle', observe)
-// What could not be had is asked for again.
+// What was not had is asked for again.
 on('htmx:afterRequest', ({ target, detail: { xhr } }) => {
   if (near.has(target) && (!xhr.status || xhr.status > 499)) setTimeout(() => htmx.trigger(target, 'near'), 8000)
 })
 observe()
 
-// One photo: its address is pushed once, so that Back closes it wherever one went from there.
+// One photo: its address is pushed once, so that Back closes it from anywhere.
 
 const panel = document.getElementById('viewer')
 const title = document.title
@@ -46,15 +46,18 @@ let busy = 0
 function hold(by) {
   busy += by
   for (const part of panel.querySelectorAll('[rel], form')) part.inert = busy
+  if (!busy && panel.hidden) panel.replaceChildren()
   while (!busy && keys.length) panel.dispatchEvent(new KeyboardEvent('keydown', { key: keys.shift(), bubbles: true }))
 }
 
 async function show(href) {
   hold(1)
   await htmx.ajax('GET', href, { target: panel, swap: 'innerHTML' }).catch(() => {})
+  if (location.href === href) find('#photo') ? reveal() : history.back()
   hold(-1)
-  if (location.href !== href) return panel.hidden && panel.replaceChildren()
-  if (!find('#photo')) return history.back()
+}
+
+function reveal() {
   cover(true)
   for (const { dataset } of panel.querySelectorAll('[rel][data-photo^="/"]')) new Image().src = dataset.photo
 }
@@ -71,7 +74,7 @@ function close() {
   cover(false)
   document.title = title
   document.querySelector(`#photo-${find('#photo')?.dataset.photoId} a`)?.focus()
-  panel.replaceChildren()
+  hold(0)
 }
 
 on('click', (event) => {
@@ -86,10 +89,10 @@ on('click', (event) => {
 on('popstate', () => {
   if (isOver) location.pathname.startsWith('/web/photos/') ? show(location.href) : close()
 })
-on('photo-gone', () => (find('[rel=next]') ?? find('[rel=prev]') ?? find('.close'))?.click())
-const sent = (by) => ({ detail }) => detail.requestConfig.elt.matches('#viewer [hx-swap=none]') && hold(by)
-on('htmx:beforeRequest', sent(1))
-on('htmx:afterRequest', sent(-1))
+on('photo-gone', () => panel.hidden || (find('[rel=next]') ?? find('[rel=prev]') ?? find('.close'))?.click())
+on('htmx:beforeRequest', ({ detail: { requestConfig, xhr } }) => {
+  if (requestConfig.elt.matches('#viewer [hx-swap=none]')) hold(1, (xhr.onloadend = () => hold(-1)))
+})
 on('keydown', (event) => {
   if (!busy || panel.hidden || event.ctrlKey || event.metaKey || !/^(Arrow|Delete|\w$)/.test(event.key)) return
   keys.push(event.key)
