@@ -2,6 +2,7 @@
 
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from tailrace.accounts import service as accounts
 from tailrace.accounts.principal import Principal
 from tailrace.accounts.schemas import UserChanges
 from tailrace.database import Database, utcnow
-from tailrace.errors import Invalid, NotFound
+from tailrace.errors import Conflict, Invalid, NotFound
 from tailrace.jobs import Job, State, enqueue, list_jobs, retry_job
 from tailrace.jobs.testing import run_jobs
 from tailrace.mailer import SmtpMailer
@@ -193,6 +194,26 @@ def test_its_owner_is_told_what_becomes_of_a_mail(database: Database, post: Post
         resend_mail(session, mail.id)
     run(database, post)
     assert told(database) == ["queued", "failed", "queued", "sent"]
+
+
+def test_a_mail_that_two_send_again_at_once_is_sent_once(database: Database, post: Post) -> None:
+    with database.write() as session:
+        mail_id = ask(session).id
+    run(database, post)
+
+    def send_again() -> None:
+        with database.write() as session:
+            resend_mail(session, mail_id)
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+            resend_mail(session, mail_id)
+            second = pool.submit(send_again)
+            # The other one has begun by then, and can see nothing of this one yet.
+            assert wait([second], timeout=0.5).not_done
+        with pytest.raises(Conflict):
+            second.result(30)
+    assert len(run(database, post)) == 1
 
 
 def test_a_mail_whose_job_was_taken_up_again_is_not_called_given_up(

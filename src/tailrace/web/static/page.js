@@ -1,4 +1,4 @@
-// What every page has: local times, live parts, the palette, and short messages.
+// What every page has: times, live parts, the palette, messages.
 
 import './times.js'
 import { isTyped } from './live.js'
@@ -60,7 +60,7 @@ on('change', ({ target }) => {
   waiting = target
   if (target !== byKey) send()
 })
-// <button data-copies="…">: puts that text on the clipboard.
+// <button data-copies="…">: copies that text.
 on('click', async ({ target }) => {
   const button = target.closest('[data-copies]')
   if (!button) return

@@ -18,7 +18,7 @@ function place({ target: chunk, isIntersecting, boundingClientRect }) {
 
 const observe = () => document.querySelectorAll('.chunk').forEach((chunk) => watch.observe(chunk))
 
-// A photo moves once it is known when it was taken, so all near chunks are asked for; at once may come a hundred.
+// A photo moves once it is known when it was taken, so all near chunks are asked for, once for many that come.
 let timer = 0
 function refresh() {
   timer = 0
@@ -26,7 +26,7 @@ function refresh() {
 }
 document.getElementById('grid')?.addEventListener('live', () => (timer ||= setTimeout(refresh, 1000)))
 on('htmx:afterSettle', observe)
-// What was not had is asked for again.
+// What failed is asked for again.
 on('htmx:afterRequest', ({ target, detail: { xhr } }) => {
   if (near.has(target) && (!xhr.status || xhr.status > 499)) setTimeout(() => htmx.trigger(target, 'near'), 8000)
 })
@@ -91,7 +91,9 @@ on('popstate', () => {
 })
 on('photo-gone', () => panel.hidden || (find('[rel=next]') ?? find('[rel=prev]') ?? find('.close'))?.click())
 on('htmx:beforeRequest', ({ detail: { requestConfig, xhr } }) => {
-  if (requestConfig.elt.matches('#viewer [hx-swap=none]')) hold(1, (xhr.onloadend = () => hold(-1)))
+  if (!requestConfig.elt.matches('#viewer [hx-swap=none]')) return
+  hold(1)
+  xhr.onloadend = () => hold(-1)
 })
 on('keydown', (event) => {
   if (!busy || panel.hidden || event.ctrlKey || event.metaKey || !/^(Arrow|Delete|\w$)/.test(event.key)) return
